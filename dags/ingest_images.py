@@ -1,0 +1,72 @@
+"""
+### Ingest images
+
+Turns one day's delivery in the drop folder into part of a new dataset version.
+
+**Runs** once a day, one partition a day, and waits for that day's delivery to be complete. **Produces**
+`curated_dataset`.
+
+**Backfill** any range of days, or re-run one day, as often as you like: the same delivery gives the same bytes, and a
+day whose content did not change makes no new version. Labels that came later are picked up by re-running their day.
+A backfill publishes silently: it starts no training.
+
+**Bad images** land in quarantine with a reason and never stop a run, up to the limit in the project file; see the
+*Quarantine* and *Data Docs* buttons of `validate_images`.
+
+Runbook: `docs/runbook.md#ingest_images`
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import CronPartitionTimetable, dag
+
+from include.project import Project
+from windhover.assets import ProjectAssets
+from windhover.defaults import dag_defaults, load_valid_projects
+from windhover.operators.data import (
+    AnnounceDatasetOperator,
+    IngestImagesOperator,
+    PublishDatasetOperator,
+    ValidateImagesOperator,
+)
+from windhover.sensors.data import CompleteBatchSensor
+
+EVERY_DAY = CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format="%Y-%m-%d")
+
+
+def make_dag(project: Project):
+    @dag(
+        dag_id=f"{project.name}.ingest_images",
+        schedule=EVERY_DAY,
+        doc_md=__doc__,
+        tags=[project.name, "data"],
+        **dag_defaults(project),
+    )
+    def ingest_images():
+        values = project.model_dump(mode="json")
+        wait_for_batch = CompleteBatchSensor(
+            task_id="wait_for_batch",
+            project=values,
+            partition="{{ dag_run.partition_key }}",
+            poke_interval=2,
+            timeout=timedelta(hours=36).total_seconds(),
+        )
+        ingest = IngestImagesOperator.partial(
+            task_id="ingest", project=values, map_index_template="shard {{ task.shard.index }}"
+        ).expand(shard=wait_for_batch.output)
+        validate_images = ValidateImagesOperator(task_id="validate_images", project=values, shards=ingest.output)
+        publish_dataset = PublishDatasetOperator(
+            task_id="publish_dataset", project=values, validation=validate_images.output
+        )
+        AnnounceDatasetOperator(
+            task_id="announce_dataset",
+            project=values,
+            dataset=publish_dataset.output,
+            outlets=[ProjectAssets(project.name).curated_dataset],
+        )
+
+    ingest_images()
+
+
+for project in load_valid_projects():
+    make_dag(project)

@@ -1,0 +1,1 @@
+"""How the processes run: a supervisor on one machine, images and compose for containers."""

@@ -1,0 +1,1 @@
+"""The same parts, one container each: what docker-compose.yml and the images run."""

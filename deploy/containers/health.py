@@ -1,0 +1,50 @@
+"""Answer a container's health check: exit 0 when the part is at work, 1 with the reason when not.
+
+Runs every few seconds in every container, so it imports no Airflow.
+"""
+
+import json
+import socket
+import sys
+import urllib.request
+
+URLS = {
+    "api-server": "http://127.0.0.1:8080/api/v2/version",
+    "mlflow": "http://127.0.0.1:5500/health",
+    "serving": "http://127.0.0.1:8090/healthz",
+    "scheduler": "http://127.0.0.1:8974/health",
+}
+HEARTBEATS_URL = "http://api-server:8080/api/v2/monitor/health"
+SECONDS = 5
+
+
+def check_health(part: str) -> str:
+    """Return why a part is not healthy, or nothing when it is."""
+    if part == "worker":
+        return _check_worker()
+    # These two serve no address of their own; the API server reports their heartbeats.
+    heartbeat = {"dag-processor": "dag_processor", "triggerer": "triggerer"}.get(part)
+    try:
+        with urllib.request.urlopen(URLS.get(part, HEARTBEATS_URL), timeout=SECONDS) as answer:  # noqa: S310
+            report = json.load(answer) if heartbeat or part == "scheduler" else {}
+    except (OSError, ValueError) as error:
+        return f"{part} does not answer: {error}"
+    if part == "scheduler":
+        heartbeat = "scheduler"
+    status = report.get(heartbeat, {}).get("status", "unknown") if heartbeat else "healthy"
+    return "" if status == "healthy" else f"{part} is {status}"
+
+
+def _check_worker() -> str:
+    from celery import Celery
+
+    from deploy.containers.home import open_container_home
+
+    name = f"celery@{socket.gethostname()}"
+    broker = f"redis://:{open_container_home().read_secret('redis_password')}@redis:6379/0"
+    answers = Celery(broker=broker).control.inspect(destination=[name], timeout=SECONDS).ping() or {}
+    return "" if name in answers else f"worker {name} does not answer a ping"
+
+
+if __name__ == "__main__":
+    sys.exit(check_health(sys.argv[1]))

@@ -1,0 +1,114 @@
+"""Is every part really at work? Asked of the parts themselves, not of the supervisor."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import psutil
+
+from deploy.home import Home
+from deploy.launch import count_starts
+from deploy.parts import PART_NAMES
+from deploy.postgres import is_answering
+from deploy.supervision import Supervisor
+
+MEBIBYTE = 1024 * 1024
+# Airflow's parts that serve no address; the API server reports their heartbeats.
+HEARTBEATS = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
+
+
+@dataclass(frozen=True)
+class PartStatus:
+    """One part as seen now. `rss_mib` adds up the part's processes; memory they share counts once for each."""
+
+    name: str
+    state: str
+    pid: int | None = None
+    uptime_seconds: float = 0
+    restarts: int = 0
+    rss_mib: float = 0
+    detail: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it answers."""
+        return self.state == "healthy"
+
+
+def read_status(home: Home) -> list[PartStatus]:
+    """Look at every part of a running stack."""
+    heartbeats = _read_heartbeats(home)
+    described = Supervisor(home).describe()
+    return [_inspect(home, described[name], heartbeats) for name in PART_NAMES]
+
+
+def is_healthy(home: Home, name: str, started: datetime) -> bool:
+    """Ask one part whether it is at work, and was since `started`."""
+    if name == "postgres":
+        return is_answering(home)
+    if name in HEARTBEATS:
+        return _beats(_read_heartbeats(home), name, started)
+    return _read_json(_health_url(home, name)) is not None
+
+
+def _inspect(home: Home, info: dict[str, Any], heartbeats: dict[str, Any]) -> PartStatus:
+    name, running = info["name"], info["statename"] == "RUNNING"
+    started = datetime.fromtimestamp(info["start"], UTC)
+    if not running:
+        return PartStatus(name, info["statename"].lower(), detail=info["spawnerr"] or info["description"])
+    answers = _beats(heartbeats, name, started) if name in HEARTBEATS else is_healthy(home, name, started)
+    return PartStatus(
+        name=name,
+        state="healthy" if answers else "unhealthy",
+        pid=info["pid"],
+        uptime_seconds=info["now"] - info["start"],
+        restarts=max(count_starts(home, name) - 1, 0),
+        rss_mib=_sum_rss(info["pid"]) / MEBIBYTE,
+    )
+
+
+def _health_url(home: Home, name: str) -> str:
+    return {
+        "mlflow": f"{home.mlflow_url}/health",
+        "api-server": f"{home.airflow_url}/api/v2/version",
+        "serving": f"{home.serving_url}/healthz",
+    }[name]
+
+
+def _read_heartbeats(home: Home) -> dict[str, Any]:
+    answer = _read_json(f"{home.airflow_url}/api/v2/monitor/health")
+    return answer.json() if answer else {}
+
+
+def _beats(heartbeats: dict[str, Any], name: str, started: datetime) -> bool:
+    part = HEARTBEATS[name]
+    latest = heartbeats.get(part, {}).get(f"latest_{part}_heartbeat")
+    # The heartbeat of a process that has died since looks healthy for another half a minute.
+    fresh = latest is not None and datetime.fromisoformat(latest) >= started
+    return fresh and heartbeats[part]["status"] == "healthy"
+
+
+def _read_json(url: str) -> httpx.Response | None:
+    try:
+        answer = httpx.get(url, timeout=5, trust_env=False)
+    except httpx.HTTPError:
+        return None
+    return answer if answer.is_success else None
+
+
+def _sum_rss(pid: int) -> int:
+    try:
+        parent = psutil.Process(pid)
+        processes = [parent, *parent.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    return sum(_rss(process) for process in processes)
+
+
+def _rss(process: psutil.Process) -> int:
+    try:
+        rss: int = process.memory_info().rss
+    except psutil.Error:
+        return 0
+    return rss

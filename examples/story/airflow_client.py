@@ -1,0 +1,174 @@
+"""The Airflow REST API (v2), as far as the story needs it."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from examples.story.errors import StoryError
+
+POLL_SECONDS = 0.5
+RUN_SECONDS = 240
+UNFINISHED = ("queued", "running")
+Watcher = Callable[[str], None]
+
+
+@dataclass
+class AirflowClient:
+    """A signed-in client.
+
+    :param url: Base address of the web UI.
+    :param password: The admin's password.
+    """
+
+    url: str
+    password: str = field(repr=False)
+    watch: Watcher = field(default=lambda _: None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.http = httpx.Client(base_url=self.url, timeout=30)
+        self._sign_in()
+
+    def unpause(self, dag_id: str) -> None:
+        """Let a DAG run; wait for the dag processor to find it first."""
+        for _ in self._until(RUN_SECONDS, f"{dag_id} to be parsed; `airflow dags list-import-errors` says why not"):
+            if self.http.get(f"/api/v2/dags/{dag_id}").status_code == 200:
+                break
+        self._call("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, partition: str | None = None) -> str:
+        """Start a run by hand and return its id."""
+        body = {"logical_date": None, "conf": conf or {}, "partition_key": partition}
+        return str(self._call("POST", f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+    def backfill(self, dag_id: str, days: Sequence[str], *, again: bool = False) -> list[dict[str, Any]]:
+        """Backfill a range of days through Airflow's backfill and return its runs, all of them successful.
+
+        :param again: Also re-run days that were done already.
+        """
+        body = {
+            "dag_id": dag_id,
+            "from_date": f"{days[0]}T00:00:00Z",
+            "to_date": f"{days[-1]}T00:00:00Z",
+            "max_active_runs": 3,
+            "reprocess_behavior": "completed" if again else "none",
+        }
+        created = self._call("POST", "/backfills", body)
+        for _ in self._until(RUN_SECONDS, f"the backfill of {dag_id}"):
+            backfill = self._call("GET", f"/backfills/{created['id']}")
+            runs = [run for run in self._runs(dag_id) if run["partition_key"] in days and run["run_type"] == "backfill"]
+            self.watch(f"{sum(run['state'] == 'success' for run in runs)} of {len(days)} days done")
+            if backfill["completed_at"] or (
+                all(run["state"] not in UNFINISHED for run in runs) and len(runs) == len(days)
+            ):
+                break
+        failed = [run for run in runs if run["state"] != "success"]
+        if failed or len(runs) != len(days):
+            raise StoryError(f"the backfill of {dag_id} left {len(runs) - len(failed)} of {len(days)} days successful")
+        return runs
+
+    def wait_for_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """Wait until a run has ended, and require that it succeeded."""
+        for _ in self._until(RUN_SECONDS, f"{dag_id} {run_id} to end"):
+            run = self._call("GET", f"/dags/{dag_id}/dagRuns/{quote(run_id)}")
+            if run["state"] not in UNFINISHED:
+                break
+            self.watch(self._describe(dag_id, run_id))
+        if run["state"] != "success":
+            states = ", ".join(f"{task}={state}" for task, state in self.task_states(dag_id, run_id).items())
+            raise StoryError(f"{dag_id} {run_id} ended {run['state']}: {states}; open {self.url}/dags/{dag_id}")
+        return dict(run)
+
+    def wait_for_new_run(self, dag_id: str, known: set[str]) -> str:
+        """Wait until an asset event has started a run that was not known before, and until that run succeeded."""
+        for _ in self._until(60, f"an asset event to start {dag_id}"):
+            if new := [run["dag_run_id"] for run in self._runs(dag_id) if run["dag_run_id"] not in known]:
+                break
+        self.wait_for_run(dag_id, new[-1])
+        return str(new[-1])
+
+    def run_ids(self, dag_id: str) -> set[str]:
+        """Return the ids of all runs of a DAG."""
+        return {run["dag_run_id"] for run in self._runs(dag_id)}
+
+    def settle(self, dag_ids: Sequence[str]) -> None:
+        """Wait until no run of these DAGs is under way."""
+        for _ in self._until(RUN_SECONDS, "runs under way to end"):
+            busy = [dag_id for dag_id in dag_ids if any(run["state"] in UNFINISHED for run in self._runs(dag_id))]
+            if not busy:
+                return
+            self.watch(f"waiting for {', '.join(busy)}")
+
+    def task_states(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """Return the state of every task of a run."""
+        return {task["task_id"]: task["state"] for task in self.tasks(dag_id, run_id)}
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return every task instance of a run."""
+        answer = self._call("GET", f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances?limit=100")
+        return list(answer["task_instances"])
+
+    def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """Return what a task handed on."""
+        path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}/xcomEntries/return_value"
+        return self._call("GET", path)["value"]
+
+    def link(self, dag_id: str, run_id: str, task_id: str, name: str) -> str:
+        """Return a task's link as a full address, and require that it opens."""
+        path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}/links"
+        target = self._call("GET", path)["extra_links"].get(name)
+        if not target:
+            raise StoryError(f"{dag_id}.{task_id} has no link {name!r}")
+        address = str(self.http.base_url.join(target))
+        status = self.http.get(address).status_code
+        if status != 200:
+            raise StoryError(f"the link {name!r} of {dag_id}.{task_id} answers {status}: {address}")
+        return address
+
+    def import_errors(self) -> list[str]:
+        """Return the import errors of all DAG files."""
+        return [error["stack_trace"] for error in self._call("GET", "/importErrors")["import_errors"]]
+
+    def _runs(self, dag_id: str) -> list[dict[str, Any]]:
+        return list(self._call("GET", f"/dags/{dag_id}/dagRuns?limit=100&order_by=-id")["dag_runs"])[::-1]
+
+    def _describe(self, dag_id: str, run_id: str) -> str:
+        states = self.task_states(dag_id, run_id)
+        return ", ".join(f"{task} {state}" for task, state in states.items() if state not in (None, "success"))
+
+    def _until(self, seconds: float, what: str) -> Iterator[None]:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            yield
+            time.sleep(POLL_SECONDS)
+        raise StoryError(f"waited {seconds:.0f} s in vain for {what}")
+
+    def _sign_in(self) -> None:
+        answer = self.http.post("/auth/token", json={"username": "admin", "password": self.password})
+        answer.raise_for_status()
+        self.http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            answer = self.http.request(method, f"/api/v2{path}", json=body)
+        except httpx.TransportError as error:
+            raise StoryError(
+                f"Airflow at {self.url} does not answer ({error}); `make status` shows what is down"
+            ) from error
+        if answer.is_error:
+            raise StoryError(f"{method} {path} -> {answer.status_code}: {answer.text[:500]}")
+        return dict(answer.json())
+
+
+@contextmanager
+def signed_in(url: str, password: str) -> Iterator[AirflowClient]:
+    """Open a client and close it."""
+    client = AirflowClient(url, password)
+    try:
+        yield client
+    finally:
+        client.http.close()

@@ -1,0 +1,242 @@
+"""The story, chapter by chapter. Each chapter does what a person would do, and requires that it really happened."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from examples.camera import (
+    ARRIVAL_SPECIMENS,
+    CLEAN_LENS,
+    TRAFFIC_SPECIMENS,
+    WORN_LENSES,
+    Lens,
+    deliver_day,
+    label_day,
+    photograph,
+)
+from examples.story.airflow_client import AirflowClient
+from examples.story.calendar import DAYS_PER_PLAY, Play
+from examples.story.errors import StoryError
+from examples.story.traffic import Sample, Traffic
+
+PROJECT = "digits"
+INGEST, TRAIN, PROMOTE, DEPLOY, MONITOR = (
+    f"{PROJECT}.{dag}" for dag in ("ingest_images", "train_model", "promote_model", "deploy_model", "monitor_model")
+)
+LOOP = (INGEST, TRAIN, PROMOTE, DEPLOY)
+SAMPLE = 300
+REQUESTS_PER_SECOND = 8
+HISTORY, TODAY, WORN = slice(0, 5), 5, slice(6, 8)
+# The serving process writes its log to the store every two seconds.
+LOG_SECONDS = 5
+
+
+@dataclass
+class Outcome:
+    """What happened, measured."""
+
+    samples: dict[str, Sample] = field(default_factory=dict)
+    background: list[Sample] = field(default_factory=list)
+    promotions: list[dict[str, Any]] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    drift: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Story:
+    """The stage: an Airflow to drive, an endpoint to ask, a drop folder to deliver into."""
+
+    airflow: AirflowClient
+    serving: str
+    landing: Path
+    play: Play
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def __post_init__(self) -> None:
+        self.traffic = Traffic(self.serving, PROJECT, TRAFFIC_SPECIMENS)
+
+    @property
+    def worn_lens(self) -> Lens:
+        """How the lens fails this time; every play differs."""
+        return WORN_LENSES[(self.play.number - 1) % len(WORN_LENSES)]
+
+    def specimens(self, day: str) -> list[int]:
+        """Divide the photographed specimens among the days of a play."""
+        return list(ARRIVAL_SPECIMENS)[self.play.days.index(day) :: DAYS_PER_PLAY]
+
+    def open_curtain(self) -> str:
+        """Unpause the DAGs and let runs of an earlier play end."""
+        for dag_id in (*LOOP, MONITOR):
+            self.airflow.unpause(dag_id)
+        if errors := self.airflow.import_errors():
+            raise StoryError(f"Airflow has import errors: {errors[0]}")
+        self.airflow.settle(LOOP)
+        return f"{len(LOOP) + 1} DAGs unpaused, no import errors"
+
+    def backfill_history(self) -> str:
+        """Days of photographs with labels, one file corrupt and one label wrong, ingested by Airflow's backfill."""
+        days = self.play.days[HISTORY]
+        for number, day in enumerate(days):
+            self._deliver(day, CLEAN_LENS, labelled=True, corrupt=int(number == 1), mislabelled=int(number == 3))
+        runs = self.airflow.backfill(INGEST, days)
+        reports = [self.airflow.result(INGEST, run["dag_run_id"], "validate_images") for run in runs]
+        reasons: Counter[str] = Counter()
+        for report in reports:
+            require(
+                report["seen"] == report["accepted"] + report["duplicates"] + report["quarantined"], "counts add up"
+            )
+            reasons.update(report["reasons"])
+        require(reasons["not_an_image"] == 1, f"the corrupt file is in quarantine (found {dict(reasons)})")
+        require(reasons["unknown_class"] == 1, f"the wrong label is in quarantine (found {dict(reasons)})")
+        self.outcome.links["Quarantine"] = self.airflow.link(
+            INGEST, runs[3]["dag_run_id"], "validate_images", "Quarantine"
+        )
+        seen, accepted = (sum(report[key] for report in reports) for key in ("seen", "accepted"))
+        found = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+        return f"{len(days)} days, {seen} images: {accepted} accepted, in quarantine: {found}"
+
+    def read_data_docs(self) -> str:
+        """Great Expectations' verdict on the last day of the backfill, opened from the task's link."""
+        newest = sorted(self.airflow.run_ids(INGEST))
+        runs = [run for run in newest if self.airflow.task_states(INGEST, run).get("validate_images") == "success"]
+        report = self.airflow.result(INGEST, runs[-1], "validate_images")
+        self.outcome.links["Data Docs"] = self.airflow.link(INGEST, runs[-1], "validate_images", "Data Docs")
+        met = sum(expectation["success"] for expectation in report["expectations"])
+        require(met == len(report["expectations"]) > 0, "every expectation is met")
+        return f"{met} of {met} expectations met, Data Docs open from the task"
+
+    def turn_the_loop(self) -> str:
+        """One more day arrives, and assets carry it through training, promotion and deployment."""
+        known = {dag: self.airflow.run_ids(dag) for dag in LOOP}
+        day = self.play.days[TODAY]
+        self._deliver(day, CLEAN_LENS, labelled=True)
+        self.airflow.wait_for_run(INGEST, self.airflow.trigger(INGEST, partition=day))
+        verdict = self._follow_candidate(known)
+        require(verdict == "promote" or self._live_release() is not None, "some model serves")
+        return f"{verdict}: {self._describe_promotion()}"
+
+    def watch_healthy_traffic(self) -> str:
+        """Healthy traffic, answered and labelled."""
+        sample = self._sample("before", CLEAN_LENS)
+        return f"{sample.answered} requests answered, {sample.accuracy:.1%} right"
+
+    def monitor_healthy_traffic(self) -> str:
+        """The monitor looks at healthy traffic and lets it pass."""
+        _, report = self._monitor(self.outcome.samples["before"])
+        self.airflow.settle(LOOP)
+        return str(report["summary"])
+
+    def wear_the_lens(self) -> str:
+        """The camera's lens wears out: the same model, the same kind of digits, worse photographs."""
+        before, during = self.outcome.samples["before"], self._sample("during", self.worn_lens)
+        require(during.accuracy < before.accuracy - 0.1, f"accuracy falls (it is {during.accuracy:.1%})")
+        return f"{during.answered} requests answered, {during.accuracy:.1%} right ({self.worn_lens})"
+
+    def collect_worn_images(self) -> str:
+        """Degraded days arrive without labels and teach nothing yet; labels come later, and the days are re-run."""
+        days = self.play.days[WORN]
+        known = self.airflow.run_ids(TRAIN)
+        for day in days:
+            self._deliver(day, self.worn_lens, labelled=False)
+            self.airflow.wait_for_run(INGEST, self.airflow.trigger(INGEST, partition=day))
+        unlabelled = self.airflow.wait_for_new_run(TRAIN, known)
+        states = self.airflow.task_states(TRAIN, unlabelled)
+        require(states["train_candidate"] == "skipped", "images without labels start no training")
+        self.airflow.settle(LOOP)
+        for day in days:
+            label_day(self.landing, day, project=PROJECT)
+        runs = self.airflow.backfill(INGEST, days, again=True)
+        dataset = self.airflow.result(INGEST, runs[-1]["dag_run_id"], "publish_dataset")
+        return f"{len(days)} days re-run when their labels came: {dataset['labelled']} of {dataset['images']} labelled"
+
+    def drift_and_retrain(self) -> str:
+        """The monitor finds the drift, the sensor fires, and one retraining request turns the loop by itself."""
+        release, known = self._live_release(), {dag: self.airflow.run_ids(dag) for dag in LOOP}
+        with self.traffic.keep_sending(self.worn_lens, REQUESTS_PER_SECOND) as background:
+            self.outcome.background.append(background)
+            run, report = self._monitor(self.outcome.samples["during"])
+            require(report["verdict"] == "drift", f"drift is found ({report['summary']})")
+            states = self.airflow.task_states(MONITOR, run)
+            require(states["wait_for_drift"] == "success", "the drift sensor fires")
+            require(states["request_retraining"] == "success", "one retraining is asked for")
+            self.outcome.links["Drift report"] = self.airflow.link(MONITOR, run, "detect_drift", "Drift report")
+            self.outcome.drift = report
+            verdict = self._follow_candidate(known)
+        require(verdict == "promote", f"the candidate beats the champion ({self._describe_promotion()})")
+        require(self._live_release() != release, "another release serves")
+        return f"{report['summary']}; {self._describe_promotion()}"
+
+    def watch_recovered_traffic(self) -> str:
+        """The same worn lens, the new model."""
+        during, after = self.outcome.samples["during"], self._sample("after", self.worn_lens)
+        require(after.accuracy > during.accuracy + 0.1, f"accuracy recovers (it is {after.accuracy:.1%})")
+        samples = [*self.outcome.samples.values(), *self.outcome.background]
+        failures = [failure for sample in samples for failure in sample.failures]
+        require(not failures, f"no request fails ({len(failures)} did, the first: {failures[:1]})")
+        answered = sum(sample.answered for sample in samples)
+        return f"{after.accuracy:.1%} right; none of {answered} requests failed, releases swapped under traffic"
+
+    def _deliver(self, day: str, lens: Lens, *, labelled: bool, corrupt: int = 0, mislabelled: int = 0) -> None:
+        deliver_day(
+            self.landing,
+            day,
+            self.specimens(day),
+            lens=lens,
+            labelled=labelled,
+            corrupt=corrupt,
+            mislabelled=mislabelled,
+            project=PROJECT,
+        )
+
+    def _sample(self, name: str, lens: Lens) -> Sample:
+        sample = self.outcome.samples[name] = self.traffic.send(lens, SAMPLE)
+        require(not sample.failures, f"every request is answered (first failure: {sample.failures[:1]})")
+        return sample
+
+    def _monitor(self, sample: Sample) -> tuple[str, dict[str, Any]]:
+        """Run the monitor by hand on the window since a sample began, once its last answers are in the log."""
+        time.sleep(LOG_SECONDS)
+        run = self.airflow.trigger(MONITOR, {"start": sample.started.isoformat()})
+        self.airflow.wait_for_run(MONITOR, run)
+        return run, self.airflow.result(MONITOR, run, "detect_drift")
+
+    def _follow_candidate(self, known: dict[str, set[str]]) -> str:
+        trained = self.airflow.wait_for_new_run(TRAIN, known[TRAIN])
+        self.outcome.links["MLflow run"] = self.airflow.link(TRAIN, trained, "train_candidate", "MLflow run")
+        promoted = self.airflow.wait_for_new_run(PROMOTE, known[PROMOTE])
+        decision = self.airflow.result(PROMOTE, promoted, "decide_promotion")
+        self.outcome.promotions.append(decision)
+        if decision["verdict"] == "promote":
+            self.outcome.links["Model card"] = self.airflow.link(PROMOTE, promoted, "register_model", "Model card")
+            deployed = self.airflow.wait_for_new_run(DEPLOY, known[DEPLOY])
+            self.outcome.links["Endpoint"] = self.airflow.link(DEPLOY, deployed, "complete_rollout", "Endpoint")
+            require(self._ask_once() == self._live_release(), "the new release answers")
+        return str(decision["verdict"])
+
+    def _describe_promotion(self) -> str:
+        decision = self.outcome.promotions[-1]
+        champion = decision["champion"]
+        against = f" against the champion's {champion['accuracy']:.1%}" if champion else ", the first model"
+        candidate = decision["candidate"]
+        return f"candidate {candidate['accuracy']:.1%}{against} on the same {candidate['images']} sealed images"
+
+    def _live_release(self) -> str | None:
+        projects = httpx.get(f"{self.serving}/v1/release", timeout=10).json()["projects"]
+        live: str | None = projects.get(PROJECT, {}).get("live")
+        return live
+
+    def _ask_once(self) -> str:
+        image = photograph(next(iter(TRAFFIC_SPECIMENS)), CLEAN_LENS, 0)
+        answer = httpx.post(f"{self.serving}/v1/predict", params={"project": PROJECT}, content=image, timeout=10)
+        require(answer.status_code == 200, f"the endpoint answers (it said {answer.status_code}: {answer.text[:200]})")
+        return str(answer.json()["release"])
+
+
+def require(happened: bool, what: str) -> None:
+    """Stop the story when a step did not happen."""
+    if not happened:
+        raise StoryError(f"expected that {what}")

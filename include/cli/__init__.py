@@ -1,0 +1,1 @@
+"""The manual twin of every stage: `python -m include.cli <verb>`, without Airflow."""

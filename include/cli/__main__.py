@@ -1,0 +1,5 @@
+"""Run the command line."""
+
+from include.cli.verbs import app
+
+app(prog_name="python -m include.cli")

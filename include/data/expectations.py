@@ -1,0 +1,80 @@
+"""What every project expects of its manifest, in Great Expectations' terms."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from include.contracts import ExpectationReport
+from include.project import Project
+
+# Under Airflow, importing Great Expectations would log hundreds of lines "Skipping registering function ...".
+logging.getLogger("great_expectations._docs_decorators").setLevel(logging.WARNING)
+
+import great_expectations as gx  # noqa: E402
+from great_expectations import expectations  # noqa: E402
+from great_expectations.core import ExpectationSuiteValidationResult  # noqa: E402
+from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: E402
+
+# The package re-exports its expectations without declaring it, which strict typing refuses.
+gxe: Any = expectations
+
+MIN_SIDE = 8
+MAX_NAMED_ROWS = 20
+NAME_ROWS = {"result_format": "COMPLETE", "unexpected_index_column_names": ["source"]}
+
+
+def run_expectations(project: Project, partition: str, manifest: pd.DataFrame) -> ExpectationSuiteValidationResult:
+    """Hold the accepted rows of one partition against the project's expectations."""
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    context.enable_analytics(False)
+    source = context.data_sources.add_pandas(project.name)
+    batch = (
+        source.add_dataframe_asset(f"images of {partition}")
+        .add_batch_definition_whole_dataframe("partition")
+        .get_batch({"dataframe": manifest})
+    )
+    suite = gx.ExpectationSuite(name=f"{project.name}.images", expectations=list_expectations(project, partition))
+    return batch.validate(suite, result_format=NAME_ROWS)
+
+
+def list_expectations(project: Project, partition: str) -> list[Any]:
+    """List what must hold for every accepted row; labels may be missing, for they come later."""
+    longest = project.data.max_pixels // MIN_SIDE
+    end_of_day = datetime.fromisoformat(partition).replace(tzinfo=UTC) + timedelta(days=1)
+    return [
+        gxe.ExpectTableRowCountToBeBetween(min_value=1),
+        gxe.ExpectColumnValuesToBeUnique(column="digest"),
+        *(gxe.ExpectColumnValuesToNotBeNull(column=name) for name in ("digest", "source", "group", "captured_at")),
+        gxe.ExpectColumnValuesToBeInSet(column="label", value_set=list(project.classes)),
+        gxe.ExpectColumnValuesToBeInSet(column="split", value_set=["train", "validation", "test"]),
+        *(
+            gxe.ExpectColumnValuesToBeBetween(column=side, min_value=MIN_SIDE, max_value=longest)
+            for side in ("width", "height")
+        ),
+        gxe.ExpectColumnValuesToBeBetween(column="captured_at", max_value=end_of_day, strict_max=True),
+        gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+            column_A="known_at", column_B="captured_at", or_equal=True, ignore_row_if="either_value_is_missing"
+        ),
+    ]
+
+
+def summarise(result: ExpectationSuiteValidationResult) -> tuple[ExpectationReport, ...]:
+    """Reduce a validation result to one line an expectation, with the offending rows' source files."""
+    return tuple(_summarise_one(one) for one in result.results)
+
+
+def _summarise_one(result: Any) -> ExpectationReport:
+    config = result.expectation_config
+    rows = [str(row["source"]) for row in result.result.get("unexpected_index_list") or ()]
+    if result.exception_info and result.exception_info.get("raised_exception"):
+        rows = [str(result.exception_info.get("exception_message"))]
+    return ExpectationReport(
+        expectation=config.type,
+        column=config.kwargs.get("column") or config.kwargs.get("column_A"),
+        success=bool(result.success),
+        unexpected=int(result.result.get("unexpected_count") or 0),
+        rows=tuple(rows[:MAX_NAMED_ROWS]),
+    )

@@ -1,0 +1,1 @@
+"""Turn a certified model into a release, and put it into service."""

@@ -1,0 +1,93 @@
+"""Export a trained classifier to ONNX, and measure whether the graph answers like it."""
+
+import warnings
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+from PIL import Image
+from torch import nn
+
+from include.vision.networks import Classifier
+from include.vision.releases import GRAPH_INPUT, GRAPH_OUTPUT, run_graph
+
+BATCH = 64
+# Sides that no network takes as they are, so that the exporter cannot mistake one for a constant.
+TRACED_SHAPE = (2, 41, 53, 3)
+
+Images = Sequence[NDArray[np.uint8]]
+
+
+class _Probabilities(nn.Module):
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.classifier(images)
+        return logits.softmax(dim=1)
+
+
+def export_graph(classifier: Classifier) -> bytes:
+    """Export preprocessing, network and softmax as one graph: uint8 [N, H, W, 3] in, float32 [N, classes] out.
+
+    The same weights give the same bytes.
+    """
+    with warnings.catch_warnings():
+        # The exporter warns about its own deprecated calls, which nobody here can change.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _Probabilities(classifier).eval(),
+            (torch.zeros(TRACED_SHAPE, dtype=torch.uint8),),
+            dynamo=True,
+            input_names=[GRAPH_INPUT],
+            output_names=[GRAPH_OUTPUT],
+            dynamic_shapes={"images": {axis: torch.export.Dim(name) for axis, name in enumerate(("N", "H", "W"))}},
+            verbose=False,
+        )
+    assert program is not None  # noqa: S101
+    # The exporter's stack traces name folders of this machine, so that the bytes would differ elsewhere.
+    ClearMetadataAndDocStringPass()(program.model)
+    graph = program.model_proto
+    onnx.checker.check_model(graph, full_check=True)
+    serialized: bytes = graph.SerializeToString(deterministic=True)
+    return serialized
+
+
+def measure_parity(classifier: Classifier, graph: onnxruntime.InferenceSession, images: Images) -> float:
+    """Return the largest absolute difference in probability between the trained model and its graph.
+
+    The first ones are asked about once more, stretched to sizes that training has not seen.
+    """
+    model = _Probabilities(classifier).eval()
+    worst = 0.0
+    for batch in batch_by_size([*images, *map(_stretch, images[:BATCH])]):
+        with torch.inference_mode():
+            expected = model(torch.from_numpy(batch)).numpy()
+        # A NaN would compare as no difference at all.
+        worst = max(worst, float(np.nan_to_num(np.abs(run_graph(graph, batch) - expected), nan=np.inf).max()))
+    return worst
+
+
+def predict_all(graph: onnxruntime.InferenceSession, images: Images) -> NDArray[np.float32]:
+    """Return the graph's probabilities, float32 [images, classes], one image at a time as in service."""
+    return np.concatenate([run_graph(graph, image[None]) for image in images])
+
+
+def batch_by_size(images: Iterable[NDArray[np.uint8]]) -> Iterable[NDArray[np.uint8]]:
+    """Gather images of one size into batches, uint8 [N, H, W, 3]."""
+    by_size: dict[tuple[int, ...], list[NDArray[np.uint8]]] = {}
+    for image in images:
+        by_size.setdefault(image.shape, []).append(image)
+    for same in by_size.values():
+        for start in range(0, len(same), BATCH):
+            yield np.stack(same[start : start + BATCH])
+
+
+def _stretch(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    return np.array(Image.fromarray(image).resize((width + width // 2 + 1, max(1, height * 2 // 3))))

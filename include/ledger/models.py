@@ -1,0 +1,128 @@
+"""Candidates, decisions, certified versions, and the aliases that move over them."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from include.contracts import ModelRef, ModelVersionRef, PromotionDecision
+from include.errors import StaleAttemptError
+from include.ledger.database import Ledger
+from include.ledger.tables import alias_moves, candidates, decisions, model_versions
+
+
+def record_candidate(ledger: Ledger, model: ModelRef, lost: ModelRef | None = None) -> ModelRef:
+    """Record a trained model under its key; the first record of a key stays, and is returned.
+
+    :param lost: The record to replace, because its artifacts are gone.
+    """
+    row = insert(candidates).values(key=model.key, project=model.project, model=model.model_dump(mode="json"))
+    once = row.on_conflict_do_update(
+        index_elements=[candidates.c.key],
+        set_={"model": row.excluded.model},
+        where=candidates.c.model["run_id"].as_string() == (lost.run_id if lost else None),
+    )
+    with ledger.begin() as connection:
+        connection.execute(once)
+    return find_candidate(ledger, model.key) or model
+
+
+def find_candidate(ledger: Ledger, key: str) -> ModelRef | None:
+    """Return the model that was trained under a key."""
+    with ledger.begin() as connection:
+        row = connection.scalar(sa.select(candidates.c.model).where(candidates.c.key == key))
+    return ModelRef.model_validate(row) if row else None
+
+
+def find_latest_candidate(ledger: Ledger, project: str) -> ModelRef | None:
+    """Return the model that was trained last."""
+    newest = (
+        sa.select(candidates.c.model)
+        .where(candidates.c.project == project)
+        .order_by(candidates.c.recorded_at.desc())
+        .limit(1)
+    )
+    with ledger.begin() as connection:
+        row = connection.scalar(newest)
+    return ModelRef.model_validate(row) if row else None
+
+
+def record_decision(ledger: Ledger, decision: PromotionDecision) -> None:
+    """Append a promotion decision to the history."""
+    model = decision.candidate.model
+    row = sa.insert(decisions).values(
+        project=model.project, model_key=model.key, verdict=decision.verdict, decision=decision.model_dump(mode="json")
+    )
+    with ledger.begin() as connection:
+        connection.execute(row)
+
+
+def find_decision(ledger: Ledger, key: str) -> PromotionDecision | None:
+    """Return the latest decision about a model."""
+    newest = (
+        sa.select(decisions.c.decision).where(decisions.c.model_key == key).order_by(decisions.c.id.desc()).limit(1)
+    )
+    with ledger.begin() as connection:
+        row = connection.scalar(newest)
+    return PromotionDecision.model_validate(row) if row else None
+
+
+def record_model_version(ledger: Ledger, version: ModelVersionRef) -> None:
+    """Record a registered version under its model's key; recording it again changes nothing."""
+    model = version.model
+    row = insert(model_versions).values(
+        project=model.project,
+        model_key=model.key,
+        version=version.version,
+        model_version=version.model_dump(mode="json"),
+    )
+    with ledger.begin() as connection:
+        connection.execute(row.on_conflict_do_nothing())
+
+
+def find_model_version(
+    ledger: Ledger, project: str, *, key: str | None = None, version: int | None = None
+) -> ModelVersionRef | None:
+    """Return a registered version by its model's key or by its number."""
+    wanted = model_versions.c.model_key == key if key else model_versions.c.version == version
+    with ledger.begin() as connection:
+        row = connection.scalar(
+            sa.select(model_versions.c.model_version).where(model_versions.c.project == project, wanted)
+        )
+    return ModelVersionRef.model_validate(row) if row else None
+
+
+def find_alias(ledger: Ledger, project: str, alias: str) -> int | None:
+    """Return the version an alias points at now."""
+    with ledger.begin() as connection:
+        return _current(connection, project, alias)[1]
+
+
+def move_alias(ledger: Ledger, project: str, alias: str, *, expected: int | None, version: int, reason: str) -> None:
+    """Move an alias by compare-and-set; moving it to where it is already changes nothing.
+
+    :raises StaleAttemptError: the alias no longer points at `expected`.
+    """
+    with ledger.begin() as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"{project}/{alias}"))))
+        sequence, current = _current(connection, project, alias)
+        if current == version:
+            return
+        if current != expected:
+            raise StaleAttemptError(
+                f"alias {alias!r} of {project} points at version {current}, not at {expected} as this attempt saw; "
+                "another release was faster, run it again on what is there now"
+            )
+        connection.execute(
+            sa.insert(alias_moves).values(
+                project=project, alias=alias, sequence=sequence + 1, version=version, reason=reason
+            )
+        )
+
+
+def _current(connection: sa.Connection, project: str, alias: str) -> tuple[int, int | None]:
+    row = connection.execute(
+        sa.select(alias_moves.c.sequence, alias_moves.c.version)
+        .where(alias_moves.c.project == project, alias_moves.c.alias == alias)
+        .order_by(alias_moves.c.sequence.desc())
+        .limit(1)
+    ).first()
+    return (row.sequence, row.version) if row else (0, None)

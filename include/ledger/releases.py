@@ -1,0 +1,110 @@
+"""Releases, the rollouts that put them into service, and which one serves."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from include.contracts import ReleaseRef, RolloutRef
+from include.errors import ArtifactNotFoundError
+from include.ledger.database import Ledger
+from include.ledger.tables import releases, rollouts, serving
+
+
+def record_release(ledger: Ledger, release: ReleaseRef) -> None:
+    """Record a packaged release; recording it again changes nothing."""
+    row = insert(releases).values(
+        project=release.model.model.project, digest=release.digest, release=release.model_dump(mode="json")
+    )
+    with ledger.begin() as connection:
+        connection.execute(row.on_conflict_do_nothing())
+
+
+def find_release(ledger: Ledger, project: str, digest: str) -> ReleaseRef:
+    """Return a recorded release."""
+    wanted = sa.select(releases.c.release).where(releases.c.project == project, releases.c.digest == digest)
+    with ledger.begin() as connection:
+        row = connection.scalar(wanted)
+    if row is None:
+        raise ArtifactNotFoundError(f"{project} has no release {digest}; package the model version first")
+    return ReleaseRef.model_validate(row)
+
+
+def find_serving_releases(ledger: Ledger) -> dict[str, ReleaseRef]:
+    """Return the release every project should be serving now, by project."""
+    chosen = sa.select(releases.c.project, releases.c.release).join(
+        serving, sa.and_(serving.c.project == releases.c.project, serving.c.release_digest == releases.c.digest)
+    )
+    with ledger.begin() as connection:
+        return {project: ReleaseRef.model_validate(release) for project, release in connection.execute(chosen)}
+
+
+def start_rollout(ledger: Ledger, release: ReleaseRef, run: str) -> RolloutRef:
+    """Make a release the one to serve, remembering what served before; the same run finds its rollout again."""
+    project = release.model.model.project
+    with ledger.begin() as connection:
+        _lock(connection, project)
+        mine = connection.execute(
+            sa.select(rollouts).where(
+                rollouts.c.project == project, rollouts.c.release_digest == release.digest, rollouts.c.run == run
+            )
+        ).first()
+        if mine is None:
+            previous = connection.scalar(sa.select(serving.c.release_digest).where(serving.c.project == project))
+            mine = connection.execute(
+                sa.insert(rollouts)
+                .values(
+                    project=project,
+                    release_digest=release.digest,
+                    run=run,
+                    previous_digest=previous,
+                    state="started",
+                    reasons=[],
+                )
+                .returning(rollouts)
+            ).one()
+            _serve(connection, project, release.digest, mine.id)
+    return RolloutRef(id=mine.id, release=release, previous=mine.previous_digest)
+
+
+def complete_rollout(ledger: Ledger, rollout: RolloutRef) -> None:
+    """Close a rollout whose release proved healthy."""
+    with ledger.begin() as connection:
+        _close(connection, rollout, "completed", [], closable=["started"])
+
+
+def revert_rollout(ledger: Ledger, rollout: RolloutRef, reasons: list[str]) -> None:
+    """Return to the release that served before and close the rollout.
+
+    A newer rollout that has taken over in the meantime is left in service, and will not return to this release.
+    """
+    project = rollout.release.model.model.project
+    with ledger.begin() as connection:
+        _lock(connection, project)
+        if not _close(connection, rollout, "rolled_back", reasons, closable=["started", "completed"]):
+            return
+        # Not the one in the reference: it may have been rolled back itself since.
+        previous = connection.scalar(sa.select(rollouts.c.previous_digest).where(rollouts.c.id == rollout.id))
+        mine = sa.and_(serving.c.project == project, serving.c.rollout == rollout.id)
+        if previous is None:
+            connection.execute(sa.delete(serving).where(mine))
+        else:
+            connection.execute(sa.update(serving).where(mine).values(release_digest=previous))
+        later = sa.and_(rollouts.c.project == project, rollouts.c.id > rollout.id)
+        returning_here = sa.and_(later, rollouts.c.previous_digest == rollout.release.digest)
+        connection.execute(sa.update(rollouts).where(returning_here).values(previous_digest=previous))
+
+
+def _serve(connection: sa.Connection, project: str, digest: str, rollout: int) -> None:
+    row = insert(serving).values(project=project, release_digest=digest, rollout=rollout)
+    chosen = {"release_digest": digest, "rollout": rollout, "recorded_at": sa.func.now()}
+    connection.execute(row.on_conflict_do_update(index_elements=[serving.c.project], set_=chosen))
+
+
+def _lock(connection: sa.Connection, project: str) -> None:
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"{project}/serving"))))
+
+
+def _close(
+    connection: sa.Connection, rollout: RolloutRef, state: str, reasons: list[str], *, closable: list[str]
+) -> bool:
+    mine = sa.and_(rollouts.c.id == rollout.id, rollouts.c.state.in_(closable))
+    return connection.execute(sa.update(rollouts).where(mine).values(state=state, reasons=reasons)).rowcount == 1

@@ -1,0 +1,132 @@
+"""The tables of the ledger. Contracts are kept as JSON beside the columns that queries need."""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(column_0_label)s",
+    }
+)
+
+
+def _now() -> sa.Column[object]:
+    return sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False)
+
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+)
+
+dataset_versions = sa.Table(
+    "dataset_versions",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("dataset", sa.JSON, nullable=False),
+    _now(),
+)
+
+partitions = sa.Table(
+    "partitions",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("partition", sa.Text, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("validation", sa.JSON, nullable=False),
+    _now(),
+    sa.Index("ix_partitions_project_partition", "project", "partition"),
+)
+
+candidates = sa.Table(
+    "candidates",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("model", sa.JSON, nullable=False),
+    _now(),
+)
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("model_key", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("decision", sa.JSON, nullable=False),
+    _now(),
+)
+
+model_versions = sa.Table(
+    "model_versions",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("model_key", sa.Text, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("model_version", sa.JSON, nullable=False),
+    _now(),
+)
+
+alias_moves = sa.Table(
+    "alias_moves",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("alias", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    _now(),
+)
+
+releases = sa.Table(
+    "releases",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("release", sa.JSON, nullable=False),
+    _now(),
+)
+
+rollouts = sa.Table(
+    "rollouts",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("release_digest", sa.Text, nullable=False),
+    sa.Column("run", sa.Text, nullable=False, comment="What started it; the same run finds its rollout again."),
+    sa.Column("previous_digest", sa.Text),
+    sa.Column("state", sa.Text, nullable=False, comment="started, completed or rolled_back"),
+    sa.Column("reasons", sa.JSON, nullable=False),
+    _now(),
+    sa.UniqueConstraint("project", "release_digest", "run"),
+)
+
+serving = sa.Table(
+    "serving",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("release_digest", sa.Text, nullable=False),
+    sa.Column("rollout", sa.BigInteger, nullable=False),
+    _now(),
+)
+
+episodes = sa.Table(
+    "episodes",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, comment="open, requested or closed"),
+    sa.Column("drift", sa.JSON, nullable=False),
+    sa.Column("answered_by", sa.Text, comment="Run that asked for the retraining."),
+    _now(),
+    sa.Index("uq_episodes_unclosed", "project", unique=True, postgresql_where=sa.text("state <> 'closed'")),
+)

@@ -1,0 +1,86 @@
+"""The prediction log: one Parquet row per answered request, one per label that came later.
+
+The serving process appends both; monitoring and evaluation read windows of them.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.errors import ContractViolationError
+from include.storage import Store
+
+STATISTICS = ("brightness", "contrast", "sharpness", "entropy", "width", "height")
+
+PREDICTIONS = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("time", pa.timestamp("us", tz="UTC")),
+        ("project", pa.string()),
+        ("release", pa.string()),
+        ("model_version", pa.int64()),
+        ("predicted", pa.string()),
+        ("confidence", pa.float64()),
+        ("probabilities", pa.list_(pa.float64())),
+        ("latency_ms", pa.float64()),
+        *((name, pa.float64()) for name in STATISTICS),
+    ]
+)
+FEEDBACK = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("time", pa.timestamp("us", tz="UTC")),
+        ("project", pa.string()),
+        ("label", pa.string()),
+    ]
+)
+
+
+def append_rows(store: Store, kind: str, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Publish log rows of one project and one UTC day as one file, under a name the writer will never use again.
+
+    :param kind: `predictions` or `feedback`.
+    :raises ContractViolationError: the rows are of several projects or days; a reader would miss some.
+    """
+    if not rows:
+        return
+    folders = {f"{row['project']}/{kind}/{row['time'].astimezone(UTC):%Y-%m-%d}" for row in rows}
+    if len(folders) > 1:
+        raise ContractViolationError(f"rows of one file belong to {sorted(folders)}; write one file for each")
+    schema = PREDICTIONS if kind == "predictions" else FEEDBACK
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=schema), buffer)
+    store.write(f"{folders.pop()}/{name}.parquet", buffer.getvalue())
+
+
+def read_predictions(store: Store, project: str, start: datetime, end: datetime) -> pa.Table:
+    """Read the predictions answered in [start, end), in time order, each request once."""
+    table = _read(store, project, "predictions", start, PREDICTIONS)
+    inside = pc.and_(pc.greater_equal(table["time"], start), pc.less(table["time"], end))
+    return _once(table.filter(inside))
+
+
+def read_feedback(store: Store, project: str, since: datetime) -> pa.Table:
+    """Read the labels received since a moment, the latest of each request."""
+    return _once(_read(store, project, "feedback", since, FEEDBACK))
+
+
+def _read(store: Store, project: str, kind: str, since: datetime, schema: pa.Schema) -> pa.Table:
+    first_day = since.astimezone(UTC).strftime("%Y-%m-%d")
+    addresses = [a for a in store.list(f"{project}/{kind}", "*.parquet") if a.split("/")[-2] >= first_day]
+    tables = [pq.read_table(store.path(address), schema=schema) for address in addresses]
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _once(table: pa.Table) -> pa.Table:
+    """Keep the last row of each request; a segment replayed after a crash may have written one twice."""
+    last: dict[str, int] = {}
+    table = table.sort_by("time")
+    for index, request_id in enumerate(table["request_id"].to_pylist()):
+        last[request_id] = index
+    return table.take(pa.array(sorted(last.values()), pa.int64()))

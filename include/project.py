@@ -1,0 +1,152 @@
+"""The project file: every scientific choice, validated once, logged with every run."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from textwrap import shorten
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from include.contracts import Contract, Fraction
+from include.errors import ProjectFileError
+
+# Every task parses its DAG file; in C that is ten times as fast.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+PROJECT_NAME = r"^[a-z][a-z0-9_]{0,39}$"
+
+
+class DataConfig(Contract):
+    """Where images come from, what is accepted, and how they are split."""
+
+    folder: str = Field(default="", description="Drop folder below the landing folder; the project's name unless set.")
+    marker: str = Field(default="_SUCCESS", description="File that says a delivery is complete.")
+    formats: tuple[Literal["PNG", "JPEG", "WEBP", "BMP"], ...] = ("PNG", "JPEG")
+    max_bytes: int = Field(default=10_000_000, ge=1, description="Largest image file, in bytes.")
+    max_pixels: int = Field(default=25_000_000, ge=1, description="Largest image, in pixels, checked before decoding.")
+    shards: int = Field(default=2, ge=1, le=64, description="Parallel ingest tasks of one partition.")
+    max_quarantined: Fraction = Field(default=0.10, description="Share of a delivery in quarantine that fails it.")
+    validation_share: Fraction = Field(default=0.15, description="Share of groups held out to choose weights.")
+    test_share: Fraction = Field(default=0.25, description="Share of groups sealed for certification.")
+
+
+class TrainingConfig(Contract):
+    """How one model is trained."""
+
+    architecture: str = Field(default="small_cnn", description="`small_cnn` or any torchvision classifier's name.")
+    image_size: int = Field(default=32, ge=16, le=1024, description="Square side, in pixels.")
+    epochs: int = Field(default=20, ge=1, le=1000)
+    batch_size: int = Field(default=64, ge=1, le=4096)
+    learning_rate: float = Field(default=2e-3, gt=0, le=1)
+    weight_decay: float = Field(default=1e-4, ge=0, le=1)
+    seed: int = Field(default=17, ge=0)
+    min_images: int = Field(default=50, ge=2, description="Fewest labelled training images worth training on.")
+
+
+class PromotionPolicy(Contract):
+    """When a candidate may replace the champion."""
+
+    min_accuracy: Fraction = 0.85
+    min_worst_class_recall: Fraction = 0.60
+    max_accuracy_drop: Fraction = Field(default=0.0, description="Tolerated drop against the champion, same test set.")
+
+
+class DeploymentPolicy(Contract):
+    """How a release goes into service."""
+
+    max_parity_difference: float = Field(default=1e-4, gt=0, description="Largest difference in probability.")
+    golden_images: int = Field(default=16, ge=1, description="Images a release must answer right before traffic.")
+    ready_seconds: int = Field(default=60, ge=1, description="Time a release has to come up healthy.")
+
+
+class MonitoringPolicy(Contract):
+    """What counts as drift."""
+
+    window_minutes: int = Field(default=60, ge=1, description="Length of the window a scheduled check looks at.")
+    min_predictions: int = Field(default=60, ge=10, description="Fewer predictions than this prove nothing.")
+    false_alarm_rate: float = Field(default=0.01, gt=0, lt=1, description="Chance of an alarm per healthy window.")
+    wait_minutes: int = Field(default=50, ge=1, description="How long the drift sensor waits for enough evidence.")
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key given twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for (key, _), value in zip(node.value, keys, strict=True):
+            if keys.count(value) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {value!r} is given twice", key.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+class Project(Contract):
+    """One vision problem, from classes to promotion policy."""
+
+    name: str = Field(pattern=PROJECT_NAME)
+    title: str = ""
+    owner: str = "ml-platform"
+    classes: tuple[str, ...] = Field(min_length=2)
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+    promotion: PromotionPolicy = PromotionPolicy()
+    deployment: DeploymentPolicy = DeploymentPolicy()
+    monitoring: MonitoringPolicy = MonitoringPolicy()
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> "Project":
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes {list(self.classes)} name a class twice")
+        return self
+
+
+def load_project(path: Path) -> Project:
+    """Read a project file; an unknown or impossible setting is a `ProjectFileError` that says where and what."""
+    try:
+        document = yaml.load(path.read_text(), Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
+    except FileNotFoundError as error:
+        raise ProjectFileError(f"no project file {path}; `make new-project NAME={path.stem}` writes one") from error
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise ProjectFileError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        raise ProjectFileError(f"{path}: holds {_describe(document)}; expected keys such as `name:` and `classes:`")
+    try:
+        project = Project.model_validate(document)
+    except ValidationError as error:
+        raise ProjectFileError(f"{path}: {explain(error, Project)}") from error
+    if project.name != path.stem:
+        raise ProjectFileError(f"{path}: name is {project.name!r}; a project is named like its file, {path.stem!r}")
+    return project
+
+
+def load_projects(folder: Path) -> list[Project]:
+    """Read every project file of a folder, in name order."""
+    return [load_project(path) for path in sorted(folder.glob("*.yaml"))]
+
+
+def _describe(document: object) -> str:
+    return "nothing" if document is None else f"a {type(document).__name__}"
+
+
+def explain(error: ValidationError, model: type[Contract]) -> str:
+    """Say in one line which keys are wrong, and what was probably meant."""
+    return "; ".join(_explain_one(detail, model) for detail in error.errors())
+
+
+def _explain_one(detail: Any, model: type[Contract]) -> str:
+    where = ".".join(str(part) for part in detail["loc"]) or "file"
+    if detail["type"] == "missing":
+        return f"{where}: required, but not there"
+    if detail["type"] != "extra_forbidden":
+        return f"{where}: {detail['msg']} (got {shorten(repr(detail['input']), 80)})"
+    known = list(_fields_at(detail["loc"][:-1], model))
+    close = get_close_matches(str(detail["loc"][-1]), known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+    return f"{where}: unknown key; {hint}"
+
+
+def _fields_at(location: tuple[str | int, ...], model: type[Contract]) -> dict[str, Any]:
+    fields: dict[str, Any] = dict(model.model_fields)
+    for part in location:
+        annotation = fields[str(part)].annotation
+        fields = dict(annotation.model_fields)
+    return fields

@@ -1,0 +1,95 @@
+"""Give a promoted model its version in the registry, its alias and its model card."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from include.contracts import ModelVersionRef, PromotionDecision
+from include.errors import NotCertifiedError
+from include.ledger import Ledger
+from include.ledger.models import find_alias, find_model_version, move_alias, record_model_version
+from include.project import Project
+from include.registry.aliases import CANDIDATE, mirror_aliases
+from include.registry.model_card import write_model_card
+from include.storage import Store
+from include.tracking import KEY_TAG, MODEL_FOLDER, Tracking
+
+logger = logging.getLogger(__name__)
+
+
+def register_model(
+    decision: PromotionDecision, project: Project, store: Store, ledger: Ledger, tracking: Tracking
+) -> ModelVersionRef:
+    """Register a promoted model once, however often and by however many attempts at once it is asked for.
+
+    :raises NotCertifiedError: the decision does not promote it.
+    """
+    model = decision.candidate.model
+    if decision.verdict != "promote":
+        raise NotCertifiedError(
+            f"model {model.key} of {model.project} was rejected ({'; '.join(decision.reasons)}); nothing to register"
+        )
+    with _one_at_a_time(ledger, f"register/{model.project}/{model.key}"):
+        registered = find_model_version(ledger, model.project, key=model.key)
+        if registered:
+            return registered
+        with tracking.connect() as client:
+            number = int(_find_or_create(client, decision).version)
+        version = ModelVersionRef(model=model, version=number, accuracy=decision.candidate.accuracy)
+        write_model_card(version, decision, project, store, tracking)
+        previous = find_alias(ledger, model.project, CANDIDATE)
+        move_alias(ledger, model.project, CANDIDATE, expected=previous, version=number, reason=decision.reasons[0])
+        mirror_aliases(model.project, ledger, tracking)
+        # Last, so that an attempt that finds this record can rely on everything above.
+        record_model_version(ledger, version)
+    logger.info("registered: %s", tracking.model_url(model.project, number))
+    return version
+
+
+@contextmanager
+def _one_at_a_time(ledger: Ledger, name: str) -> Iterator[None]:
+    """Hold a lock that PostgreSQL lets go when this process dies, so that a retry need not wait for an expiry."""
+    with ledger.begin() as connection:
+        connection.execute(sa.text("SET LOCAL lock_timeout = '60s'"))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
+        yield
+
+
+def _find_or_create(client: MlflowClient, decision: PromotionDecision) -> ModelVersion:
+    """Find the version that carries the model's key; none yet: create it."""
+    model = decision.candidate.model
+    found = _find_versions(client, model.project, model.key)
+    if not found:
+        _create_registered_model(client, model.project)
+        tags = {
+            KEY_TAG: model.key,
+            "windhover.dataset": model.dataset.digest,
+            "windhover.weights": model.weights,
+            "windhover.test": decision.candidate.test_digest,
+            "windhover.decision": f"{decision.verdict}: {'; '.join(decision.reasons)}",
+        }
+        source = f"{client.get_run(model.run_id).info.artifact_uri}/{MODEL_FOLDER}"
+        client.create_model_version(model.project, source, model.run_id, tags=tags, await_creation_for=0)
+        found = _find_versions(client, model.project, model.key)
+    # MLflow's client resends a request whose answer was lost, and then there are two versions of one key.
+    for surplus in found[1:]:
+        client.delete_model_version(model.project, str(surplus.version))
+    return found[0]
+
+
+def _find_versions(client: MlflowClient, project: str, key: str) -> list[ModelVersion]:
+    found = client.search_model_versions(f"name = '{project}' and tags.`{KEY_TAG}` = '{key}'")
+    return sorted(found, key=lambda version: int(version.version))
+
+
+def _create_registered_model(client: MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

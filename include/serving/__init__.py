@@ -1,0 +1,1 @@
+"""The serving process: answers prediction requests with the release that the ledger names."""

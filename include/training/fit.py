@@ -1,0 +1,48 @@
+"""Train a candidate model on one version of a dataset."""
+
+import logging
+import tempfile
+from pathlib import Path
+
+from include.contracts import DatasetRef, ModelRef
+from include.ledger import Ledger
+from include.ledger.models import find_candidate, record_candidate
+from include.project import Project
+from include.storage import Store
+from include.tracking import Tracking
+from include.training.logbook import open_logbook
+from include.training.optimise import fit_classifier
+from include.training.provenance import candidate_key
+from include.training.samples import read_samples
+from include.vision.weights import save_classifier
+
+logger = logging.getLogger(__name__)
+
+
+def train_candidate(
+    project: Project, dataset: DatasetRef, store: Store, ledger: Ledger, tracking: Tracking, run_name: str
+) -> ModelRef:
+    """Train a model, or find the one already trained from the same data, code, configuration and seed.
+
+    :param run_name: Name of the MLflow run, for people.
+    :raises DataQualityError: the dataset cannot be learned from; the message has the counts.
+    :raises ServiceUnavailableError: MLflow or the ledger does not answer.
+    """
+    key = candidate_key(project, dataset)
+    recorded = find_candidate(ledger, key)
+    if recorded and tracking.holds_model(recorded):
+        logger.info("already trained: %s", tracking.run_url(recorded.run_id))
+        return recorded
+    train, validation = read_samples(project, dataset, store)
+    logger.info("training on %d images, choosing weights on %d", len(train), len(validation))
+    with (
+        open_logbook(tracking, project, dataset, key, run_name) as logbook,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        classifier, best = fit_classifier(
+            project.training, len(project.classes), train, validation, report=logbook.add_epoch
+        )
+        weights = save_classifier(classifier, project.training, project.classes, Path(scratch))
+        logbook.add_model(Path(scratch), best, weights)
+    model = ModelRef(project=project.name, key=key, run_id=logbook.run_id, weights=weights, dataset=dataset)
+    return record_candidate(ledger, model, lost=recorded)

@@ -1,0 +1,40 @@
+"""Choose what to train on, and with which settings."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from include.contracts import DatasetRef
+from include.errors import ArtifactNotFoundError, ContractViolationError
+from include.ledger import Ledger
+from include.ledger.datasets import find_latest_dataset
+from include.ledger.models import find_latest_candidate
+from include.project import Project, TrainingConfig, explain
+
+
+def select_dataset(project: Project, ledger: Ledger, *, required: bool) -> DatasetRef | None:
+    """Return the newest dataset version, or None when training on it could teach nothing new.
+
+    :param required: Return it in any case: a person or a drift episode asks for a training.
+    :raises ArtifactNotFoundError: nothing was published yet.
+    """
+    dataset = find_latest_dataset(ledger, project.name)
+    if dataset is None:
+        raise ArtifactNotFoundError(
+            f"{project.name} has no published dataset yet; run or backfill {project.name}.ingest_images first"
+        )
+    trained = find_latest_candidate(ledger, project.name)
+    if not required and trained is not None and trained.dataset.labelled == dataset.labelled:
+        return None
+    return dataset
+
+
+def override_training(project: Project, overrides: Mapping[str, Any]) -> Project:
+    """Return the project with the values of a run's form in its training section; empty ones keep the file's."""
+    chosen = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        training = TrainingConfig.model_validate(project.training.model_dump() | chosen)
+    except ValidationError as error:
+        raise ContractViolationError(f"the run's form: {explain(error, TrainingConfig)}") from error
+    return project.model_copy(update={"training": training})

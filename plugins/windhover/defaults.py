@@ -1,0 +1,50 @@
+"""Defaults every DAG shares, and the projects they are made for."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+
+from include.errors import PermanentError, ProjectFileError
+from include.project import Project, load_project
+from include.settings import load_settings
+
+LEDGER_CONNECTION = "windhover_ledger"
+TRAINING_POOL = "training"
+
+RETRY_UNLESS_PERMANENT = ExceptionRetryPolicy(
+    rules=[RetryRule(exception=PermanentError, action=RetryAction.FAIL, reason="the same inputs fail the same way")]
+)
+
+
+def dag_defaults(project: Project, **overrides: Any) -> dict[str, Any]:
+    """Return the arguments every DAG of a project starts from."""
+    return {
+        "start_date": datetime(2020, 1, 1, tzinfo=UTC),
+        "catchup": False,
+        "max_active_runs": 4,
+        "render_template_as_native_obj": True,
+        "default_args": {
+            "owner": project.owner,
+            "retries": 3,
+            "retry_delay": timedelta(seconds=10),
+            "retry_exponential_backoff": True,
+            "max_retry_delay": timedelta(minutes=5),
+            "retry_policy": RETRY_UNLESS_PERMANENT,
+        },
+        **overrides,
+    }
+
+
+def load_valid_projects() -> list[Project]:
+    """Read the project files that are valid; `dags/project_files.py` reports the others.
+
+    One broken file must not take the DAGs of every other project out of the scheduler.
+    """
+    projects = []
+    for path in sorted(load_settings().projects.glob("*.yaml")):
+        try:
+            projects.append(load_project(path))
+        except ProjectFileError:
+            continue
+    return projects

@@ -1,0 +1,47 @@
+"""Operators that register models."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from windhover.assets import announce
+from windhover.links import MODEL_CARD, page_of
+from windhover.operators.stage import StageOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class RegisterModelOperator(StageOperator):
+    """Register a promoted candidate as a certified version; skip a rejected one, with the reasons.
+
+    :param decision: A `PromotionDecision`.
+    """
+
+    template_fields: Sequence[str] = ("project", "decision")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"project": "json", "decision": "json"}
+    operator_extra_links = (MODEL_CARD,)
+
+    def __init__(self, *, decision: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.decision = decision
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        from include.contracts import PromotionDecision
+        from include.ledger.episodes import close_episodes
+        from include.registry.model_card import card_address
+        from include.registry.register import register_model
+
+        decision, project, ledger = (
+            PromotionDecision.model_validate(self.decision),
+            self.read_project(),
+            self.open_ledger(),
+        )
+        if decision.verdict == "reject":
+            close_episodes(ledger, project.name)
+            raise AirflowSkipException(f"not registered: {'; '.join(decision.reasons)}")
+        version = register_model(decision, project, self.open_store(), ledger, self.open_tracking())
+        self.evidence["Model card"] = page_of(card_address(version))
+        announce(reference := version.model_dump(mode="json"), self.outlets, context)
+        return reference

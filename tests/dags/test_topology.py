@@ -1,0 +1,70 @@
+"""Which task follows which, and which asset each DAG is born for."""
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+from tests.dags.test_conventions import ROOT
+
+EDGES = {
+    "ingest_images": [
+        ("wait_for_batch", "ingest"),
+        ("ingest", "validate_images"),
+        ("validate_images", "publish_dataset"),
+        ("publish_dataset", "announce_dataset"),
+    ],
+    "train_model": [("select_dataset", "train_candidate")],
+    "promote_model": [
+        ("decide_promotion", "register_model"),
+        ("evaluate_candidate", "decide_promotion"),
+        ("evaluate_champion", "decide_promotion"),
+        ("select_candidate", "evaluate_candidate"),
+        ("select_candidate", "evaluate_champion"),
+    ],
+    "deploy_model": [
+        ("judge_rollout", "complete_rollout"),
+        ("judge_rollout", "roll_back"),
+        ("package_model", "roll_out"),
+        ("roll_out", "judge_rollout"),
+        ("roll_out", "roll_back"),
+    ],
+    "monitor_model": [
+        ("detect_drift", "wait_for_drift"),
+        ("profile_predictions", "detect_drift"),
+        ("profile_predictions", "measure_performance"),
+        ("wait_for_drift", "request_retraining"),
+    ],
+}
+BORN = {
+    "ingest_images": "curated_dataset",
+    "train_model": "candidate_model",
+    "promote_model": "certified_model",
+    "deploy_model": "serving_model",
+    "monitor_model": "retraining_request",
+}
+CONSUMED = {
+    "train_model": {"curated_dataset", "retraining_request"},
+    "promote_model": {"candidate_model"},
+    "deploy_model": {"certified_model"},
+}
+
+
+def load(stem):
+    return DagBag(ROOT / "dags" / f"{stem}.py").dags[f"digits.{stem}"]
+
+
+@pytest.mark.parametrize("stem", EDGES)
+def test_edges(stem):
+    edges = [(task.task_id, after) for task in load(stem).tasks for after in task.downstream_task_ids]
+    assert sorted(edges) == sorted(EDGES[stem])
+
+
+@pytest.mark.parametrize("stem", BORN)
+def test_one_asset_is_born(stem):
+    outlets = [outlet.name for task in load(stem).tasks for outlet in task.outlets]
+    assert outlets == [f"digits.{BORN[stem]}"]
+
+
+@pytest.mark.parametrize("stem", CONSUMED)
+def test_assets_start_it(stem):
+    started_by = {asset.name for _, asset in load(stem).timetable.asset_condition.iter_assets()}
+    assert started_by == {f"digits.{noun}" for noun in CONSUMED[stem]}

@@ -1,0 +1,83 @@
+"""The page about the project file names every key with its type, default and bounds, and no other."""
+
+import re
+from pathlib import Path
+from typing import get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from include.project import Project
+
+PAGE = Path(__file__).parents[2] / "docs" / "project_file.md"
+ROW = re.compile(r"^\| `(?P<key>\w+)` \| (?P<type>.+?) \| (?P<default>.+?) \| (?P<bounds>.*?) ?\| (?P<meaning>.+) \|$")
+TYPES = {str: "text", int: "whole number", float: "number"}
+SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def read_page() -> dict[str, dict[str, str]]:
+    rows, section = {}, ""
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("## "):
+            section = line.removeprefix("## ").replace("project", "")
+        elif row := ROW.match(line):
+            rows[f"{section}.{row['key']}".lstrip(".")] = row.groupdict()
+    return rows
+
+
+def list_fields(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    fields = {}
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            fields |= list_fields(kind, f"{name}.")
+        else:
+            fields[prefix + name] = field
+    return fields
+
+
+FIELDS = list_fields(Project)
+
+
+def describe_type(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is not tuple:
+        return TYPES[field.annotation]
+    entry = get_args(field.annotation)[0]
+    return "list of " + (TYPES.get(entry) or ", ".join(f"`{value}`" for value in get_args(entry)))
+
+
+def describe_bounds(field: FieldInfo) -> str:
+    bounds = []
+    for limit in field.metadata:
+        bounds += [f"{sign} {getattr(limit, name)}" for name, sign in SIGNS.items() if hasattr(limit, name)]
+        bounds += [f"`{limit.pattern}`"] if getattr(limit, "pattern", None) else []
+        bounds += [f"≥ {limit.min_length} entries"] if hasattr(limit, "min_length") else []
+    return ", ".join(bounds)
+
+
+def test_every_key_is_named_once_and_no_other():
+    assert sorted(read_page()) == sorted(FIELDS)
+    assert len(FIELDS) == PAGE.read_text().count("\n| `")
+
+
+def test_types_are_those_of_the_code():
+    assert {key: row["type"] for key, row in read_page().items()} == {
+        key: describe_type(field) for key, field in FIELDS.items()
+    }
+
+
+def test_defaults_are_those_of_the_code():
+    written = {key: row["default"] for key, row in read_page().items()}
+    for key, field in FIELDS.items():
+        if field.is_required():
+            assert written[key] == "required", key
+        else:
+            default = list(field.default) if isinstance(field.default, tuple) else field.default
+            assert yaml.safe_load(written[key].strip("`")) == default, key
+
+
+def test_bounds_are_those_of_the_code():
+    assert {key: row["bounds"] for key, row in read_page().items()} == {
+        key: describe_bounds(field) for key, field in FIELDS.items()
+    }

@@ -1,0 +1,99 @@
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from include.deployment.export import batch_by_size, export_graph, measure_parity, predict_all
+from include.project import TrainingConfig
+from include.settings import REPOSITORY
+from include.vision.networks import build_classifier
+from include.vision.releases import open_graph, run_graph
+
+EXPORT = """
+import hashlib, torch
+from include.deployment.export import export_graph
+from include.project import TrainingConfig
+from include.vision.networks import build_classifier
+torch.manual_seed(3)
+print(hashlib.sha256(export_graph(build_classifier(TrainingConfig(image_size=24), 5).eval())).hexdigest())
+"""
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    torch.manual_seed(3)
+    return build_classifier(TrainingConfig(image_size=24), 5).eval()
+
+
+@pytest.fixture(scope="module")
+def exported(classifier):
+    return export_graph(classifier)
+
+
+def noise(*shape):
+    return np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_the_same_weights_give_the_same_bytes_also_in_another_process(exported, classifier):
+    assert export_graph(classifier) == exported
+    command = [sys.executable, "-c", EXPORT]
+    other = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.split()[-1]
+    assert other == hashlib.sha256(exported).hexdigest()
+
+
+def test_the_graph_names_no_folder_of_this_machine(exported):
+    assert str(REPOSITORY).encode() not in exported
+    assert b'File "' not in exported
+
+
+@pytest.mark.parametrize("shape", [(1, 24, 24, 3), (3, 24, 24, 3), (2, 1, 1, 3), (1, 7, 300, 3), (5, 64, 48, 3)])
+def test_answers_like_torch_whatever_the_batch_and_size(exported, classifier, shape):
+    images = noise(*shape)
+    with torch.inference_mode():
+        expected = classifier(torch.from_numpy(images)).softmax(dim=1).numpy()
+    assert np.abs(run_graph(open_graph(exported), images) - expected).max() < 1e-5
+
+
+def test_parity_sees_weights_that_differ(exported, classifier):
+    images = [noise(24, 24, 3), noise(30, 20, 3)]
+    assert measure_parity(classifier, open_graph(exported), images) < 1e-5
+    torch.manual_seed(4)
+    stranger = build_classifier(TrainingConfig(image_size=24), 5).eval()
+    assert measure_parity(stranger, open_graph(exported), images) > 1e-3
+
+
+def test_parity_sees_another_preprocessing(exported, classifier):
+    torch.manual_seed(3)
+    other = build_classifier(TrainingConfig(image_size=16), 5).eval()
+    other.load_state_dict(classifier.state_dict())
+    assert measure_parity(other, open_graph(exported), [noise(24, 24, 3)]) > 1e-4
+
+
+def test_a_model_that_answers_nan_has_no_parity(exported):
+    broken = build_classifier(TrainingConfig(image_size=24), 5).eval()
+    with torch.no_grad():
+        next(broken.parameters()).fill_(float("nan"))
+    assert measure_parity(broken, open_graph(exported), [noise(24, 24, 3)]) > 1
+
+
+def test_the_graph_holds_standard_operators_only(exported):
+    graph = onnx.load_from_string(exported)
+    assert {opset.domain for opset in graph.opset_import} == {""}
+    assert [i.name for i in graph.graph.input] == ["images"]
+
+
+def test_batches_have_one_size_each_and_lose_nothing():
+    images = [noise(4, 4, 3)] * 70 + [noise(4, 5, 3)] * 3
+    assert sorted(batch.shape for batch in batch_by_size(images)) == [(3, 4, 5, 3), (6, 4, 4, 3), (64, 4, 4, 3)]
+
+
+def test_predicts_images_of_different_sizes_in_order(exported):
+    graph = open_graph(exported)
+    images = [noise(24, 24, 3), noise(9, 40, 3)]
+    together = predict_all(graph, images)
+    assert together.shape == (2, 5)
+    assert np.array_equal(together[1], run_graph(graph, images[1][None])[0])

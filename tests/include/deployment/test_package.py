@@ -1,0 +1,105 @@
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+import include.deployment.package as package
+from include.contracts import ModelRef, ModelVersionRef
+from include.deployment.package import package_model
+from include.errors import ContractViolationError, DataQualityError, ParityError
+from include.ledger.releases import find_release
+from include.predictions import STATISTICS
+from include.storage import digest_folder
+from include.tracking import MODEL_FOLDER
+from include.vision.networks import build_classifier
+from include.vision.releases import open_graph, open_release, run_graph
+from include.vision.weights import save_classifier
+
+KEY = "sha256:" + "b" * 64
+
+
+@pytest.fixture
+def certify(publish, digit_images, project, tracking, tmp_path):
+    """Put an untrained classifier into MLflow as version 3, over a published dataset."""
+
+    def make(**split) -> ModelVersionRef:
+        dataset = publish(digit_images[:80], **split)
+        torch.manual_seed(1)
+        classifier = build_classifier(project.training, len(project.classes))
+        weights = save_classifier(classifier, project.training, project.classes, tmp_path / "model")
+        with tracking.connect() as client:
+            run = client.create_run(tracking.find_experiment(project.name))
+            client.log_artifacts(run.info.run_id, str(tmp_path / "model"), MODEL_FOLDER)
+        model = ModelRef(project=project.name, key=KEY, run_id=run.info.run_id, weights=weights, dataset=dataset)
+        return ModelVersionRef(model=model, version=3, accuracy=0.9)
+
+    return make
+
+
+def test_a_release_holds_all_it_needs_and_is_recorded(certify, project, store, ledger, tracking):
+    version = certify()
+    release = package_model(version, project, store, ledger, tracking)
+
+    bundle = open_release(store, release)
+    assert find_release(ledger, project.name, release.digest) == release
+    assert release.address == f"digits/releases/{release.digest[7:]}"
+    assert release.parity <= project.deployment.max_parity_difference
+    assert bundle.manifest.model_version == 3
+    assert bundle.manifest.classes == project.classes
+    reference = pq.read_table(bundle.reference)
+    assert reference.column_names == [*STATISTICS, "predicted", "confidence"]
+    assert len(reference) == 10
+    assert set(reference["width"].to_pylist()) == {32.0}
+
+    graph = open_graph(bundle.graph)
+    assert len(bundle.manifest.golden) == 10
+    for golden in bundle.manifest.golden:
+        image = np.array(Image.open(io.BytesIO((bundle.folder / golden.file).read_bytes())))
+        assert np.array_equal(run_graph(graph, image[None])[0], np.float32(golden.probabilities))
+
+
+def test_packaging_again_and_twice_at_once_gives_the_same_release(certify, project, store, ledger, tracking):
+    version = certify()
+    first = package_model(version, project, store, ledger, tracking)
+    with ThreadPoolExecutor(2) as pool:
+        attempts = [pool.submit(package_model, version, project, store, ledger, tracking) for _ in range(2)]
+    assert [attempt.result() for attempt in attempts] == [first, first]
+    assert len(list(store.path("digits/releases").iterdir())) == 1
+
+
+def test_another_release_of_golden_images_is_another_digest(certify, project, store, ledger, tracking):
+    version = certify()
+    fewer = project.model_copy(update={"deployment": project.deployment.model_copy(update={"golden_images": 2})})
+    first = package_model(version, project, store, ledger, tracking)
+    second = package_model(version, fewer, store, ledger, tracking)
+    assert first.digest != second.digest
+    assert len(open_release(store, second).manifest.golden) == 2
+
+
+def test_a_graph_that_answers_otherwise_is_not_released(certify, project, store, ledger, tracking, monkeypatch):
+    version = certify()
+    torch.manual_seed(2)
+    stranger = package.export_graph(build_classifier(project.training, len(project.classes)).eval())
+    monkeypatch.setattr(package, "export_graph", lambda _: stranger)
+    with pytest.raises(ParityError, match=r"version 3 differs .* over 10 validation images"):
+        package_model(version, project, store, ledger, tracking)
+    assert not store.exists("digits/releases")
+
+
+def test_no_validation_images_is_no_pass(certify, project, store, ledger, tracking):
+    version = certify(split=lambda _: "train")
+    with pytest.raises(DataQualityError, match="no validation images"):
+        package_model(version, project, store, ledger, tracking)
+
+
+def test_a_release_damaged_in_the_store_is_noticed(certify, project, store, ledger, tracking):
+    version = certify()
+    release = package_model(version, project, store, ledger, tracking)
+    (store.path(release.address) / "release.json").write_text("{}")
+    assert digest_folder(store.path(release.address)) != release.digest
+    with pytest.raises(ContractViolationError, match="remove the folder and package"):
+        package_model(version, project, store, ledger, tracking)

@@ -1,0 +1,62 @@
+"""The migrations make exactly the tables the code uses, however often and however many run them."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from include.errors import ServiceUnavailableError
+from include.ledger import Ledger
+from include.ledger.tables import metadata
+from include.settings import REPOSITORY
+
+
+def count_tables(ledger: Ledger) -> int:
+    with ledger.begin() as connection:
+        return len(sa.inspect(connection).get_table_names())
+
+
+def test_migrated_ledger_has_the_shape_of_the_tables(ledger: Ledger):
+    with ledger.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_constraints_carry_the_names_of_the_convention(ledger: Ledger):
+    """Alembic's comparison ignores primary keys and the condition of a partial index."""
+    with ledger.begin() as connection:
+        inspector = sa.inspect(connection)
+        assert inspector.get_pk_constraint("leases")["name"] == "pk_leases"
+        (unclosed,) = inspector.get_indexes("episodes")
+    assert unclosed["name"] == "uq_episodes_unclosed"
+    assert unclosed["unique"]
+    assert "closed" in unclosed["dialect_options"]["postgresql_where"]
+
+
+def test_migrating_again_changes_nothing(ledger: Ledger):
+    before = count_tables(ledger)
+    ledger.migrate()
+    assert count_tables(ledger) == before == len(metadata.tables) + 1
+
+
+@pytest.mark.timeout(60)
+def test_several_may_migrate_an_empty_database_at_once(create_database: Callable[[str], str]):
+    uri = create_database("windhover_at_once")
+    code = "import sys; from include.ledger import Ledger; Ledger(sys.argv[1]).migrate()"
+    attempts = [
+        subprocess.Popen([sys.executable, "-c", code, uri], cwd=REPOSITORY, stderr=subprocess.PIPE) for _ in range(3)
+    ]
+    errors = [attempt.communicate(timeout=50)[1].decode() for attempt in attempts]
+    assert [attempt.returncode for attempt in attempts] == [0, 0, 0], errors
+    assert count_tables(Ledger(uri)) == len(metadata.tables) + 1
+
+
+def test_a_server_that_does_not_answer_is_one_clear_line():
+    with pytest.raises(ServiceUnavailableError, match=r"127\.0\.0\.1:1/windhover does not answer") as caught:
+        Ledger("postgresql://user:secret@127.0.0.1:1/windhover").migrate()
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from include.settings import REPOSITORY, load_settings
+
+NAMES = ("HOME", "PROJECTS", "STORE", "LANDING", "MLFLOW_URI", "SERVING_URI", "LEDGER_URI")
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch):
+    for name in NAMES:
+        monkeypatch.delenv(f"WINDHOVER_{name}", raising=False)
+
+
+def test_everything_lies_below_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("WINDHOVER_HOME", str(tmp_path))
+    settings = load_settings()
+    assert settings.store_uri == str(tmp_path / "store")
+    assert settings.landing_folder == tmp_path / "landing"
+    assert settings.open_store().root == tmp_path / "store"
+
+
+def test_the_projects_that_ship_are_found():
+    assert (load_settings().projects / "digits.yaml").is_file()
+    assert load_settings().home == REPOSITORY / ".windhover"
+
+
+def test_each_location_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for name in NAMES:
+        monkeypatch.setenv(f"WINDHOVER_{name}", str(tmp_path / name))
+    settings = load_settings()
+    assert settings.store_uri == str(tmp_path / "STORE")
+    assert settings.landing_folder == tmp_path / "LANDING"
+    assert settings.ledger_uri == str(tmp_path / "LEDGER_URI")
+
+
+def test_the_environment_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch):
+    before = load_settings().mlflow_uri
+    monkeypatch.setenv("WINDHOVER_MLFLOW_URI", "http://elsewhere:1")
+    assert before != load_settings().mlflow_uri == "http://elsewhere:1"
