@@ -13,6 +13,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/windhover:/opt/windhover/plugins \
     PYTHONUNBUFFERED=1 \
     MALLOC_ARENA_MAX=2 \
+    DO_NOT_TRACK=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     WINDHOVER_HOME=/data \
     HOME=/tmp \
     TZ=UTC
@@ -32,7 +34,7 @@ CMD ["serving"]
 FROM python AS airflow
 COPY requirements.lock deploy/containers/install.sh deploy/containers/airflow.without.txt ./
 RUN sh install.sh --no-deps --requirements requirements.lock --excludes airflow.without.txt
-ENV DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true GX_ANALYTICS_ENABLED=false GIT_PYTHON_REFRESH=quiet
+ENV MLFLOW_DISABLE_TELEMETRY=true GX_ANALYTICS_ENABLED=false GIT_PYTHON_REFRESH=quiet
 COPY airflow_settings.yaml ./
 COPY deploy deploy
 COPY include include

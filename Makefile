@@ -6,8 +6,6 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 BIN := .venv/bin
-# One stamp for each content of the lock: an install that was killed or is out of date is done again.
-INSTALLED = .venv/.installed-$(firstword $(shell cksum < requirements.lock))
 PYTEST = $(BIN)/python -m pytest -q
 
 
@@ -71,14 +69,6 @@ new-project: environment ## Write include/projects/NAME.yaml: make new-project N
 compose-secrets: environment ## Generate the secrets of docker-compose.yml into files
 	@$(BIN)/python -m deploy.containers.secrets
 
-environment: $(INSTALLED)
-
-# uv comes from PyPI in the version of the lock; one on PATH may make the environment, the locked one fills it.
-$(INSTALLED): requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Windhover needs Python 3.11 or newer, $(PYTHON) is %d.%d; choose another with `make PYTHON=...`" % sys.version_info[:2])'
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; $(PYTHON) -m venv .venv; }
-	@uv=$$(grep -E '^uv==' requirements.lock); \
-	$(BIN)/uv --version 2>/dev/null | grep -q "^uv $${uv#uv==}\b" || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$uv"
-	@rm -f .venv/.installed-*
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet requirements.lock
-	@touch "$@"
+# Ends at once when requirements.lock has been installed.
+environment:
+	@$(PYTHON) deploy/environment.py

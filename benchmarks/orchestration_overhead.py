@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from examples.camera import ARRIVAL_SPECIMENS, CLEAN_LENS, deliver_day
 from examples.story.airflow_client import AirflowClient, signed_in
 from include.settings import REPOSITORY
 
-DAY = "2026-01-05"
+DAY = date(2026, 1, 5)
 IMAGES = 600
 DAGS = ("ingest_images", "train_model", "promote_model", "deploy_model")
 ROUNDS = 3
@@ -68,7 +68,7 @@ def fly(home: Home, airflow: AirflowClient, project: str) -> tuple[float, dict[s
     dag_ids = [f"{project}.{dag}" for dag in DAGS]
     for dag_id in dag_ids:
         airflow.unpause(dag_id)
-    runs = {dag_ids[0]: airflow.trigger(dag_ids[0], partition=DAY)}
+    runs = {dag_ids[0]: airflow.trigger(dag_ids[0], partition=DAY.isoformat())}
     airflow.wait_for_run(dag_ids[0], runs[dag_ids[0]])
     for dag_id in dag_ids[1:]:
         runs[dag_id] = airflow.wait_for_new_run(dag_id, set())
@@ -110,7 +110,17 @@ def state_at(task: dict[str, Any], when: datetime) -> str:
 def walk(home: Home, project: str) -> dict[str, float]:
     """Run the same stages in one process; return the seconds of each."""
     deliver(home, project)
-    command = [sys.executable, "-m", "include.cli", "lifecycle", "--project", project, "--day", DAY, "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "include.cli",
+        "lifecycle",
+        "--project",
+        project,
+        "--day",
+        DAY.isoformat(),
+        "--json",
+    ]
     environment = os.environ | home.locations() | {"WINDHOVER_LEDGER_URI": home.database_url("windhover")}
     done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout)["seconds"])

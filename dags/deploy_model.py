@@ -13,7 +13,7 @@ does not come up healthy fails `judge_rollout`, and `roll_back` returns to the o
 Runbook: `docs/runbook.md#deploy_model`
 """
 
-from airflow.sdk import TriggerRule, dag
+from airflow.sdk import TriggerRule, dag, literal
 
 from include.project import Project
 from windhover.assets import ProjectAssets, when_updated
@@ -38,7 +38,7 @@ def make_dag(project: Project):
         **dag_defaults(project, max_active_runs=1),
     )
     def deploy_model():
-        values = project.model_dump(mode="json")
+        values = literal(project.model_dump(mode="json"))
         package_model = PackageModelOperator(task_id="package_model", project=values, inlets=[assets.certified_model])
         roll_out = RollOutOperator(task_id="roll_out", project=values, release=package_model.output)
         judge_rollout = RolloutSensor(

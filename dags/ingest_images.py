@@ -18,7 +18,7 @@ Runbook: `docs/runbook.md#ingest_images`
 
 from datetime import timedelta
 
-from airflow.sdk import CronPartitionTimetable, dag
+from airflow.sdk import CronPartitionTimetable, dag, literal
 
 from include.project import Project
 from windhover.assets import ProjectAssets
@@ -43,7 +43,7 @@ def make_dag(project: Project):
         **dag_defaults(project),
     )
     def ingest_images():
-        values = project.model_dump(mode="json")
+        values = literal(project.model_dump(mode="json"))
         wait_for_batch = CompleteBatchSensor(
             task_id="wait_for_batch",
             project=values,

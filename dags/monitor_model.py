@@ -14,7 +14,7 @@ Runbook: `docs/runbook.md#monitor_model`
 
 from datetime import timedelta
 
-from airflow.sdk import CronDataIntervalTimetable, Param, dag
+from airflow.sdk import CronDataIntervalTimetable, Param, dag, literal
 
 from include.project import Project
 from windhover.assets import ProjectAssets
@@ -37,18 +37,18 @@ START = (
 END = "{{ (data_interval_end if " + SCHEDULED + " else dag_run.run_after).isoformat() }}"
 
 
-def make_dag(project: Project):
-    monitoring = project.monitoring
-    form = {
+def make_form(project: Project):
+    """Offer the window of a run started by hand."""
+    return {
         "start": Param(
             None,
             type=["null", "string"],
             format="date-time",
             title="Start of the window",
-            description="Look at predictions from here until now; empty: as many minutes as below.",
+            description="Look at predictions from here, in UTC, until now; empty: as many minutes as below.",
         ),
         "window_minutes": Param(
-            monitoring.window_minutes,
+            project.monitoring.window_minutes,
             type="integer",
             minimum=1,
             title="Window, in minutes",
@@ -56,16 +56,18 @@ def make_dag(project: Project):
         ),
     }
 
+
+def make_dag(project: Project):
     @dag(
         dag_id=f"{project.name}.monitor_model",
         schedule=EVERY_HOUR,
         doc_md=__doc__,
         tags=[project.name, "monitoring"],
-        params=form,
+        params=make_form(project),
         **dag_defaults(project),
     )
     def monitor_model():
-        values = project.model_dump(mode="json")
+        values = literal(project.model_dump(mode="json"))
         profile_predictions = ProfilePredictionsOperator(
             task_id="profile_predictions",
             project=values,
@@ -79,7 +81,7 @@ def make_dag(project: Project):
             project_name=project.name,
             measured=detect_drift.output,
             poke_interval=5,
-            timeout=timedelta(minutes=monitoring.wait_minutes).total_seconds(),
+            timeout=timedelta(minutes=project.monitoring.wait_minutes).total_seconds(),
             soft_fail=True,
         )
         request_retraining = RequestRetrainingOperator(

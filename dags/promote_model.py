@@ -12,7 +12,7 @@ run with `register_model` skipped and the reasons in its log. **Produces** `cert
 Runbook: `docs/runbook.md#promote_model`
 """
 
-from airflow.sdk import dag
+from airflow.sdk import dag, literal
 
 from include.project import Project
 from windhover.assets import ProjectAssets, when_updated
@@ -37,7 +37,7 @@ def make_dag(project: Project):
         **dag_defaults(project, max_active_runs=1),
     )
     def promote_model():
-        values = project.model_dump(mode="json")
+        values = literal(project.model_dump(mode="json"))
         select_candidate = SelectCandidateOperator(
             task_id="select_candidate", project=values, inlets=[assets.candidate_model]
         )

@@ -12,7 +12,7 @@ candidate instead of training again.
 Runbook: `docs/runbook.md#train_model`
 """
 
-from airflow.sdk import Param, dag
+from airflow.sdk import Param, dag, literal
 
 from include.project import Project
 from windhover.assets import ProjectAssets, when_updated
@@ -51,7 +51,7 @@ def make_dag(project: Project):
         **dag_defaults(project, max_active_runs=1),
     )
     def train_model():
-        values = project.model_dump(mode="json")
+        values = literal(project.model_dump(mode="json"))
         select_dataset = SelectDatasetOperator(
             task_id="select_dataset", project=values, inlets=[assets.retraining_request]
         )

@@ -22,7 +22,6 @@ def _locations(home: Home) -> dict[tuple[str, str], str]:
         ("logging", "base_log_folder"): str(home.logs / "tasks"),
         ("logging", "dag_processor_child_process_log_directory"): str(home.logs / "dag_processor"),
         ("logging", "colored_console_log"): "False",
-        ("usage_data_collection", "enabled"): "False",
     }
 
 

@@ -38,34 +38,44 @@ class PartStatus:
 
 def read_status(home: Home) -> list[PartStatus]:
     """Look at every part of a running stack."""
-    heartbeats = _read_heartbeats(home)
     described = Supervisor(home).describe()
-    return [_inspect(home, described[name], heartbeats) for name in PART_NAMES]
+    return [_inspect(home, described[name]) for name in PART_NAMES]
 
 
-def is_healthy(home: Home, name: str, started: datetime) -> bool:
-    """Ask one part whether it is at work, and was since `started`."""
-    if name == "postgres":
+def is_healthy(home: Home, info: dict[str, Any]) -> bool:
+    """Ask a part itself whether it is at work.
+
+    :param info: The supervisor's description of the part.
+    """
+    # What answers while the part is still on its way is a leftover of the one before.
+    if info["statename"] not in {"RUNNING", "STARTING"} or _is_launching(info["pid"]):
+        return False
+    if info["name"] == "postgres":
         return is_answering(home)
-    if name in HEARTBEATS:
-        return _beats(_read_heartbeats(home), name, started)
-    return _read_json(_health_url(home, name)) is not None
+    if info["name"] in HEARTBEATS:
+        return _beats(home, info["name"], datetime.fromtimestamp(info["start"], UTC))
+    return _read_json(_health_url(home, info["name"])) is not None
 
 
-def _inspect(home: Home, info: dict[str, Any], heartbeats: dict[str, Any]) -> PartStatus:
-    name, running = info["name"], info["statename"] == "RUNNING"
-    started = datetime.fromtimestamp(info["start"], UTC)
-    if not running:
+def _inspect(home: Home, info: dict[str, Any]) -> PartStatus:
+    name = info["name"]
+    if info["statename"] != "RUNNING":
         return PartStatus(name, info["statename"].lower(), detail=info["spawnerr"] or info["description"])
-    answers = _beats(heartbeats, name, started) if name in HEARTBEATS else is_healthy(home, name, started)
     return PartStatus(
         name=name,
-        state="healthy" if answers else "unhealthy",
+        state="healthy" if is_healthy(home, info) else "unhealthy",
         pid=info["pid"],
         uptime_seconds=info["now"] - info["start"],
         restarts=max(count_starts(home, name) - 1, 0),
         rss_mib=_sum_rss(info["pid"]) / MEBIBYTE,
     )
+
+
+def _is_launching(pid: int) -> bool:
+    try:
+        return "deploy.launch" in psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return True
 
 
 def _health_url(home: Home, name: str) -> str:
@@ -76,17 +86,15 @@ def _health_url(home: Home, name: str) -> str:
     }[name]
 
 
-def _read_heartbeats(home: Home) -> dict[str, Any]:
+def _beats(home: Home, name: str, started: datetime) -> bool:
     answer = _read_json(f"{home.airflow_url}/api/v2/monitor/health")
-    return answer.json() if answer else {}
-
-
-def _beats(heartbeats: dict[str, Any], name: str, started: datetime) -> bool:
+    if answer is None:
+        return False
     part = HEARTBEATS[name]
-    latest = heartbeats.get(part, {}).get(f"latest_{part}_heartbeat")
+    health = answer.json()[part]
+    latest = health[f"latest_{part}_heartbeat"]
     # The heartbeat of a process that has died since looks healthy for another half a minute.
-    fresh = latest is not None and datetime.fromisoformat(latest) >= started
-    return fresh and heartbeats[part]["status"] == "healthy"
+    return health["status"] == "healthy" and datetime.fromisoformat(latest) >= started
 
 
 def _read_json(url: str) -> httpx.Response | None:

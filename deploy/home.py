@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
+import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 from pydantic import Field, ValidationError
@@ -24,6 +25,7 @@ DATABASE_USER = "windhover"
 # A Unix socket's path may have 107 bytes on Linux and 103 on macOS.
 LONGEST_SOCKET_PATH = 100
 
+Read = TypeVar("Read")
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -94,12 +96,8 @@ class Home:
 
     @property
     def socket(self) -> Path:
-        """The supervisor's Unix socket, in a short folder of the owner where the home's path is too long for one."""
-        inside = self.run / "supervisor.sock"
-        if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH:
-            return inside
-        name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"windhover-{os.geteuid()}-{name}" / "supervisor.sock"
+        """The supervisor's Unix socket."""
+        return _socket_of(self.root)
 
     @property
     def passwords(self) -> Path:
@@ -147,21 +145,19 @@ class Home:
         write_atomically(_ports_file(self.root), self.ports.model_dump_json(indent=2).encode())
 
 
-def open_home(*, choose_ports: bool = False) -> Home:
-    """Read the home folder and its ports.
+def open_home() -> Home:
+    """Read the home folder and its ports: a running stack's, else the environment's, the last `up`'s, the defaults."""
+    settings = _valid(load_settings)
+    root = settings.home.resolve()
+    used, wanted = _read_ports(root), read_wanted_ports()
+    chosen = wanted | used if _is_supervised(root) else used | wanted
+    return Home(settings, _valid(lambda: Ports.model_validate(chosen)))
 
-    Ports are those the last `up` used, else the environment's, else the defaults. With `choose_ports` the environment
-    comes first.
-    """
-    try:
-        settings = load_settings()
-        wanted = {name.removesuffix("_port"): port for name, port in _PortSettings() if port is not None}
-        used = _read_ports(settings.home)
-        return Home(settings, Ports.model_validate(used | wanted if choose_ports else wanted | used))
-    except ValidationError as error:
-        detail = error.errors()[0]
-        variable = f"WINDHOVER_{'_'.join(map(str, detail['loc'])).upper()}"
-        raise StackError(f"{variable}={detail['input']!r}: {detail['msg']}") from error
+
+def read_wanted_ports() -> dict[str, int]:
+    """Return the ports the environment asks for, by part."""
+    settings = _valid(_PortSettings)
+    return {name.removesuffix("_port"): port for name, port in settings if port is not None}
 
 
 @contextmanager
@@ -172,6 +168,28 @@ def private_umask() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
+
+
+def _valid(read: Callable[[], Read]) -> Read:
+    try:
+        return read()
+    except ValidationError as error:
+        detail = error.errors()[0]
+        variable = f"WINDHOVER_{'_'.join(map(str, detail['loc'])).upper()}"
+        raise StackError(f"{variable}={detail['input']!r}: {detail['msg']}") from error
+
+
+def _socket_of(root: Path) -> Path:
+    inside = root / "run" / "supervisor.sock"
+    if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH:
+        return inside
+    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"windhover-{os.geteuid()}-{name}" / "supervisor.sock"
+
+
+def _is_supervised(root: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(_socket_of(root))) == 0
 
 
 def _ports_file(root: Path) -> Path:

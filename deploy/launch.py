@@ -7,8 +7,9 @@ from pathlib import Path
 
 from deploy.credentials import load_credentials
 from deploy.home import Home, open_home
-from deploy.parts import describe_parts, shared_environment
+from deploy.parts import PART_MARKER, describe_parts, shared_environment
 from deploy.postgres import find_account, is_answering
+from deploy.processes import reap
 
 DATABASE_SECONDS = 60
 
@@ -18,7 +19,9 @@ def main() -> None:
     home = open_home()
     part = describe_parts(home, load_credentials(home))[sys.argv[1]]
     _count_start(home, part.name)
-    environment = shared_environment(home) | part.environment
+    # A part killed alone leaves children that still hold its port, or go on with its tasks.
+    reap(home, part.name)
+    environment = shared_environment(home) | part.environment | {PART_MARKER: part.name}
     if part.name == "postgres":
         _become_account()
     else:

@@ -11,8 +11,9 @@ from deploy.home import LOOPBACK, Home
 from deploy.postgres import postgres_command
 from include.settings import REPOSITORY
 
-# Marks every process of a stack, so that what a killed supervisor leaves behind can be found.
-MARKER = "WINDHOVER_STACK"
+# Every process of a stack carries these, so that what a killed one leaves behind can be found.
+STACK_MARKER = "WINDHOVER_STACK"
+PART_MARKER = "WINDHOVER_PART"
 _FOREIGN = ("AIRFLOW", "MLFLOW_", "PG", "WINDHOVER_", "PYTHON", "VIRTUAL_ENV")
 
 
@@ -29,15 +30,15 @@ class Part:
 def describe_parts(home: Home, credentials: Credentials) -> dict[str, Part]:
     """Return every part by name, in the order in which they are shown."""
     airflow = airflow_environment(home, credentials)
-    scripts = Path(sys.executable).parent
+    airflow_command = [sys.executable, "-m", "airflow"]
     no_log_server = "--skip-serve-logs"  # it would listen on every address; the logs lie on this machine anyway
     parts = [
         Part("postgres", postgres_command(home), {}, f"{LOOPBACK}:{home.ports.postgres}"),
         Part("mlflow", _mlflow_command(home), _mlflow_environment(home), home.mlflow_url),
-        Part("api-server", [str(scripts / "airflow"), "api-server"], airflow, home.airflow_url),
-        Part("scheduler", [str(scripts / "airflow"), "scheduler", no_log_server], airflow),
-        Part("dag-processor", [str(scripts / "airflow"), "dag-processor"], airflow),
-        Part("triggerer", [str(scripts / "airflow"), "triggerer", no_log_server], airflow),
+        Part("api-server", [*airflow_command, "api-server"], airflow, home.airflow_url),
+        Part("scheduler", [*airflow_command, "scheduler", no_log_server], airflow),
+        Part("dag-processor", [*airflow_command, "dag-processor"], airflow),
+        Part("triggerer", [*airflow_command, "triggerer", no_log_server], airflow),
         Part(
             "serving",
             _serving_command(home),
@@ -58,7 +59,7 @@ def shared_environment(home: Home) -> dict[str, str]:
         machine
         | home.locations()
         | {
-            MARKER: str(home.root),
+            STACK_MARKER: str(home.root),
             "SPT_NOENV": "1",  # keeps setproctitle from overwriting the marker
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
             "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "plugins")]),

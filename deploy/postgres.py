@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
@@ -149,16 +150,16 @@ def _initialise(data: Path, password: Path) -> None:
     command = [str(BINARIES / "initdb"), "--auth=scram-sha-256", f"--pwfile={password}", "--encoding=utf8"]
     command += ["--locale=C", f"--username={DATABASE_USER}", "-D", str(data)]
     done = subprocess.run(
-        command, user=_account_name(), cwd="/", env={"TZ": "UTC"}, capture_output=True, text=True, check=False
+        command, cwd="/", env={"TZ": "UTC"}, capture_output=True, text=True, check=False, **_as_account()
     )
     if done.returncode:
         reason = " ".join(done.stderr.split())
         raise StackError(f"PostgreSQL could not create its data folder {data.parents[1] / 'postgres'}: {reason}")
 
 
-def _account_name() -> str | None:
+def _as_account() -> dict[str, Any]:
     account = find_account()
-    return account.pw_name if account else None
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
 
 
 def _hand_over(path: Path) -> None:

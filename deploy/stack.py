@@ -15,8 +15,9 @@ from deploy.errors import StackError
 from deploy.health import PartStatus, read_status
 from deploy.home import Home, open_home
 from deploy.parts import PART_NAMES
+from deploy.processes import find_processes
 from deploy.startup import bring_down, bring_up
-from deploy.supervision import Supervisor, find_processes
+from deploy.supervision import Supervisor
 from include.errors import WindhoverError
 
 console = Console(highlight=False)
@@ -39,7 +40,7 @@ def _explained() -> Iterator[None]:
 def up() -> None:
     """Start the stack and wait until every part answers."""
     with _explained():
-        bring_up(open_home(choose_ports=True), console)
+        bring_up(open_home(), console)
 
 
 @application.command()

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from deploy.airflow_settings import apply_airflow_settings
 from deploy.credentials import ADMIN, ensure_credentials, load_credentials
 from deploy.errors import StackError
 from deploy.health import is_healthy
-from deploy.home import Home, open_home, private_umask
+from deploy.home import Home, private_umask, read_wanted_ports
 from deploy.launch import count_starts, starts_file
 from deploy.parts import PART_NAMES, describe_parts, shared_environment
 from deploy.ports import check_ports
@@ -29,10 +28,11 @@ from deploy.postgres import (
     note_migrated_version,
     read_migrated_version,
 )
-from deploy.supervision import Supervisor, find_processes, reap
+from deploy.processes import find_processes, reap
+from deploy.supervision import Supervisor
 from include.ledger import Ledger
 
-READY_SECONDS = 180
+READY_SECONDS = 300
 FREE_BYTES = 1_000_000_000
 # A part may lose one or two starts to a race; one that fails more often will not come up by itself.
 ATTEMPTS = 4
@@ -103,9 +103,12 @@ def _prepare(home: Home, console: Console) -> None:
 
 
 def _check_same_ports(home: Home) -> None:
-    running = open_home().ports
-    if running != home.ports:
-        raise StackError(f"the stack already runs, on {running!r}; `make down` before moving it to {home.ports!r}")
+    running = home.ports.model_dump()
+    for part, port in read_wanted_ports().items():
+        if port != running[part]:
+            raise StackError(
+                f"the stack runs already, with {part} on port {running[part]}; `make down` to move it to {port}"
+            )
 
 
 def _check_disk(folder: Path) -> None:
@@ -154,7 +157,7 @@ class _Startup:
         if read_migrated_version(self.home, database) == installed:
             return
         described = describe_parts(self.home, load_credentials(self.home))[part]
-        program = [str(Path(sys.executable).parent / command[0]), *command[1:]]
+        program = [sys.executable, "-m", *command]
         environment = shared_environment(self.home) | described.environment
         log = self.home.logs / f"migrate-{database}.log"
         with log.open("w") as output:
@@ -184,8 +187,7 @@ class _Startup:
         info = self.supervisor.describe()[name]
         if info["statename"] == "FATAL" or count_starts(self.home, name) - starts_before > ATTEMPTS:
             raise StackError(self._explain(name, "does not stay up"))
-        started = datetime.fromtimestamp(info["start"], UTC)
-        return info["statename"] in {"RUNNING", "STARTING"} and is_healthy(self.home, name, started)
+        return is_healthy(self.home, info)
 
     def _explain(self, name: str, what: str) -> str:
         log = self.home.logs / f"{name}.log"

@@ -1,7 +1,5 @@
-"""The supervisor of the embedded stack: its configuration, its remote control, and what a killed one leaves behind."""
+"""The supervisor of the embedded stack: its configuration and its remote control."""
 
-import contextlib
-import shlex
 import subprocess
 import sys
 import time
@@ -15,21 +13,22 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from deploy.errors import StackError
 from deploy.home import Home, private_umask
-from deploy.parts import MARKER, PART_NAMES, shared_environment
-from deploy.postgres import BINARIES
+from deploy.parts import PART_NAMES, shared_environment
+from deploy.processes import find_processes
 from include.storage import write_atomically
 
 STOP_SECONDS = 20
 LOG_BYTES = 10_000_000
 
+# Paths are relative to the home and the interpreter comes from PATH: the format cannot quote every `;`, `#` and `%`.
 _HEAD = """\
 ; Written by deploy/supervision.py at every start.
 [supervisord]
-logfile={logs}/supervisor.log
+logfile=logs/supervisor.log
 logfile_maxbytes={size}
 logfile_backups=2
-pidfile={run}/supervisor.pid
-childlogdir={logs}
+pidfile=run/supervisor.pid
+childlogdir=logs
 nocleanup=true
 
 [unix_http_server]
@@ -42,8 +41,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
 _PROGRAM = """
 [program:{name}]
-command={python} -m deploy.launch {name}
-directory={root}
+command=python -m deploy.launch {name}
 autostart=false
 autorestart=true
 startsecs=2
@@ -53,7 +51,7 @@ stopasgroup=true
 killasgroup=true
 stopwaitsecs={wait}
 redirect_stderr=true
-stdout_logfile={logs}/{name}.log
+stdout_logfile=logs/{name}.log
 stdout_logfile_maxbytes={size}
 stdout_logfile_backups=2
 """
@@ -94,7 +92,7 @@ class Supervisor:
         write_atomically(configuration, render_configuration(self.home).encode())
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
         environment = shared_environment(self.home)
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd="/")
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=self.home.root)
         if done.returncode:
             raise StackError(f"the supervisor does not start: {' '.join((done.stderr or done.stdout).split())}")
         _await(self.is_running, STOP_SECONDS, "the supervisor does not answer on its socket")
@@ -122,48 +120,13 @@ class Supervisor:
 
 def render_configuration(home: Home) -> str:
     """Write the supervisor's configuration; it holds no secret."""
-    places = {"logs": home.logs, "run": home.run, "root": home.root, "socket": home.socket}
-    values = {name: str(path).replace("%", "%%") for name, path in places.items()}
-    python = shlex.quote(sys.executable).replace("%", "%%")
-    values |= {"size": str(LOG_BYTES), "wait": str(STOP_SECONDS), "python": python}
+    socket = f"run/{home.socket.name}" if home.socket.parent == home.run else home.socket
+    values = {"size": LOG_BYTES, "wait": STOP_SECONDS, "socket": socket}
     programs = [
         _PROGRAM.format(name=name, signal="INT" if name == "postgres" else "TERM", **values) for name in PART_NAMES
     ]
     services = _GROUPS.format(services=",".join(name for name in PART_NAMES if name != "postgres"))
     return _HEAD.format(**values) + "".join(programs) + services
-
-
-def find_processes(home: Home) -> list[psutil.Process]:
-    """Find every process of a home's stack by what it carries, never by its name."""
-    mine = {process.pid for process in [psutil.Process(), *psutil.Process().parents()]}
-    return [process for process in psutil.process_iter() if process.pid not in mine and _belongs(process, home)]
-
-
-def reap(home: Home) -> int:
-    """End what an earlier stack of this home left behind; return how many processes that were."""
-    leftovers = find_processes(home)
-    for process in leftovers:
-        _signal(process.terminate)
-    _, alive = psutil.wait_procs(leftovers, timeout=STOP_SECONDS)
-    for process in alive:
-        _signal(process.kill)
-    psutil.wait_procs(alive, timeout=STOP_SECONDS)
-    return len(leftovers)
-
-
-def _belongs(process: psutil.Process, home: Home) -> bool:
-    try:
-        if process.environ().get(MARKER) == str(home.root):
-            return True
-        # PostgreSQL writes its titles over its environment, yet always works inside its data folder.
-        return Path(process.exe()).is_relative_to(BINARIES) and process.cwd() == str(home.database)
-    except (psutil.Error, OSError):
-        return False
-
-
-def _signal(send: Callable[[], None]) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        send()
 
 
 def _full_name(name: str) -> str:

@@ -79,8 +79,6 @@ def _read(store: Store, project: str, kind: str, since: datetime, schema: pa.Sch
 
 def _once(table: pa.Table) -> pa.Table:
     """Keep the last row of each request; a segment replayed after a crash may have written one twice."""
-    last: dict[str, int] = {}
     table = table.sort_by("time")
-    for index, request_id in enumerate(table["request_id"].to_pylist()):
-        last[request_id] = index
+    last = {request_id: index for index, request_id in enumerate(table["request_id"].to_pylist())}
     return table.take(pa.array(sorted(last.values()), pa.int64()))

@@ -12,7 +12,7 @@ from include.contracts import Contract, Fraction
 from include.errors import ProjectFileError
 
 # Every task parses its DAG file; in C that is ten times as fast.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 PROJECT_NAME = r"^[a-z][a-z0-9_]{0,39}$"
 
 
@@ -21,13 +21,21 @@ class DataConfig(Contract):
 
     folder: str = Field(default="", description="Drop folder below the landing folder; the project's name unless set.")
     marker: str = Field(default="_SUCCESS", description="File that says a delivery is complete.")
-    formats: tuple[Literal["PNG", "JPEG", "WEBP", "BMP"], ...] = ("PNG", "JPEG")
+    formats: tuple[Literal["PNG", "JPEG", "WEBP", "BMP"], ...] = Field(default=("PNG", "JPEG"), min_length=1)
     max_bytes: int = Field(default=10_000_000, ge=1, description="Largest image file, in bytes.")
     max_pixels: int = Field(default=25_000_000, ge=1, description="Largest image, in pixels, checked before decoding.")
     shards: int = Field(default=2, ge=1, le=64, description="Parallel ingest tasks of one partition.")
     max_quarantined: Fraction = Field(default=0.10, description="Share of a delivery in quarantine that fails it.")
     validation_share: Fraction = Field(default=0.15, description="Share of groups held out to choose weights.")
     test_share: Fraction = Field(default=0.25, description="Share of groups sealed for certification.")
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> "DataConfig":
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError(
+                f"validation_share {self.validation_share} and test_share {self.test_share} leave nothing to train on"
+            )
+        return self
 
 
 class TrainingConfig(Contract):
@@ -62,13 +70,13 @@ class DeploymentPolicy(Contract):
 class MonitoringPolicy(Contract):
     """What counts as drift."""
 
-    window_minutes: int = Field(default=60, ge=1, description="Length of the window a scheduled check looks at.")
+    window_minutes: int = Field(default=60, ge=1, description="Length of the window of a check started by hand.")
     min_predictions: int = Field(default=60, ge=10, description="Fewer predictions than this prove nothing.")
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=1, description="Chance of an alarm per healthy window.")
     wait_minutes: int = Field(default=50, ge=1, description="How long the drift sensor waits for enough evidence.")
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(_FAST_LOADER):  # type: ignore[misc, valid-type]
     """Refuses a key given twice, of which YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -76,7 +84,8 @@ class _StrictLoader(yaml.SafeLoader):
         for (key, _), value in zip(node.value, keys, strict=True):
             if keys.count(value) > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"key {value!r} is given twice", key.start_mark)
-        return super().construct_mapping(node, deep=deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
 
 
 class Project(Contract):

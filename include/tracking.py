@@ -56,10 +56,12 @@ class Tracking:
     """One MLflow server.
 
     :param uri: Its address, `http://host:port`.
+    :param page: Its address for people, where a browser reaches it by another one.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, page: str | None = None) -> None:
         self.uri = uri.rstrip("/")
+        self.page = (page or uri).rstrip("/")
         for name, value in CLIENT_DEFAULTS.items():
             os.environ.setdefault(name, value)
         self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
@@ -109,8 +111,7 @@ class Tracking:
             return kept
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".fetching.") as scratch:
-            with self.connect() as client:
-                fetched = Path(client.download_artifacts(model.run_id, MODEL_FOLDER, scratch))
+            fetched = self._download(model.run_id, MODEL_FOLDER, scratch)
             found = _digest_weights(fetched)
             if found != model.weights:
                 raise ContractViolationError(
@@ -122,17 +123,26 @@ class Tracking:
 
     def read_artifact(self, run_id: str, path: str) -> bytes:
         """Read one artifact of a run."""
-        with tempfile.TemporaryDirectory() as scratch, self.connect() as client:
-            return Path(client.download_artifacts(run_id, path, scratch)).read_bytes()
+        with tempfile.TemporaryDirectory() as scratch:
+            return self._download(run_id, path, scratch).read_bytes()
 
     def run_url(self, run_id: str) -> str:
         """Page of a run in MLflow."""
-        return f"{self.uri}/#/runs/{run_id}"
+        return f"{self.page}/#/runs/{run_id}"
 
     def model_url(self, project: str, version: int | None = None) -> str:
         """Page of a project's registered model in MLflow, or of one version."""
-        page = f"{self.uri}/#/models/{project}"
+        page = f"{self.page}/#/models/{project}"
         return page if version is None else f"{page}/versions/{version}"
+
+    def _download(self, run_id: str, path: str, folder: str) -> Path:
+        try:
+            with self.connect() as client:
+                return Path(client.download_artifacts(run_id, path, folder))
+        except ArtifactNotFoundError as error:
+            raise ArtifactNotFoundError(
+                f"run {run_id} has no artifact {path!r} in MLflow at {self.uri}; was the run deleted?"
+            ) from error
 
     def _create_experiment(self, project: str) -> str:
         try:

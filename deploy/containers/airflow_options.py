@@ -5,7 +5,6 @@ import json
 from deploy.airflow_environment import airflow_environment
 from deploy.containers.home import ContainerHome
 from deploy.credentials import ADMIN, Credentials, airflow_users_file
-from include.storage import write_atomically
 
 
 def container_airflow_environment(home: ContainerHome) -> dict[str, str]:
@@ -33,9 +32,9 @@ def prepare_credentials(home: ContainerHome) -> Credentials:
     # To Airflow, "the" PostgreSQL password is that of the ledger's role: the superuser's stays with the server.
     secrets["postgres_password"] = _read_if_given(home, "windhover_database_password")
     for name, secret in secrets.items():
-        write_atomically(home.secrets / name, secret.encode())
+        home.write_secret(home.secrets / name, secret)
     if secrets["admin_password"]:
-        write_atomically(airflow_users_file(home), json.dumps({ADMIN: secrets["admin_password"]}).encode())
+        home.write_secret(airflow_users_file(home), json.dumps({ADMIN: secrets["admin_password"]}))
     return Credentials(**secrets)
 
 

@@ -10,28 +10,30 @@ import urllib.request
 
 URLS = {
     "api-server": "http://127.0.0.1:8080/api/v2/version",
+    "scheduler": "http://127.0.0.1:8974/health",
     "mlflow": "http://127.0.0.1:5500/health",
     "serving": "http://127.0.0.1:8090/healthz",
-    "scheduler": "http://127.0.0.1:8974/health",
 }
+# These serve no address of their own; the API server reports their heartbeats.
+HEARTBEATS = {"dag-processor": "dag_processor", "triggerer": "triggerer"}
 HEARTBEATS_URL = "http://api-server:8080/api/v2/monitor/health"
-SECONDS = 5
+SECONDS = 10
 
 
 def check_health(part: str) -> str:
     """Return why a part is not healthy, or nothing when it is."""
     if part == "worker":
         return _check_worker()
-    # These two serve no address of their own; the API server reports their heartbeats.
-    heartbeat = {"dag-processor": "dag_processor", "triggerer": "triggerer"}.get(part)
     try:
         with urllib.request.urlopen(URLS.get(part, HEARTBEATS_URL), timeout=SECONDS) as answer:  # noqa: S310
-            report = json.load(answer) if heartbeat or part == "scheduler" else {}
-    except (OSError, ValueError) as error:
+            report = answer.read()
+    except OSError as error:
         return f"{part} does not answer: {error}"
-    if part == "scheduler":
-        heartbeat = "scheduler"
-    status = report.get(heartbeat, {}).get("status", "unknown") if heartbeat else "healthy"
+    return _check_heartbeat(part, report) if part in HEARTBEATS else ""
+
+
+def _check_heartbeat(part: str, report: bytes) -> str:
+    status = json.loads(report)[HEARTBEATS[part]]["status"]
     return "" if status == "healthy" else f"{part} is {status}"
 
 
@@ -47,4 +49,5 @@ def _check_worker() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(check_health(sys.argv[1]))
+    # `sys.exit("")` would count as a failure.
+    sys.exit(check_health(sys.argv[1]) or 0)

@@ -5,9 +5,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from deploy.errors import StackError
-from deploy.home import Home, Ports
+from deploy.home import Home, Ports, private_umask
 from include.settings import load_settings
-from include.storage import write_atomically
 
 MOUNTED_SECRETS = Path("/run/secrets")
 RUNTIME = Path("/run/windhover")
@@ -76,7 +75,13 @@ class ContainerHome(Home):
             for name in DATABASES
             if self.has_secret(f"{name}_database_password")
         ]
-        write_atomically(self.passwords, "".join(lines).encode())
+        self.write_secret(self.passwords, "".join(lines))
+
+    def write_secret(self, path: Path, secret: str) -> None:
+        """Write a file only this container's user can read, as libpq insists."""
+        with private_umask():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(secret)
 
 
 def open_container_home() -> ContainerHome:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ import httpx
 from examples.story.errors import StoryError
 
 POLL_SECONDS = 0.5
-RUN_SECONDS = 240
+RUN_SECONDS = 600
 UNFINISHED = ("queued", "running")
 Watcher = Callable[[str], None]
 
@@ -57,7 +58,7 @@ class AirflowClient:
             "max_active_runs": 3,
             "reprocess_behavior": "completed" if again else "none",
         }
-        created = self._call("POST", "/backfills", body)
+        created = self._create_backfill(body)
         for _ in self._until(RUN_SECONDS, f"the backfill of {dag_id}"):
             backfill = self._call("GET", f"/backfills/{created['id']}")
             runs = [run for run in self._runs(dag_id) if run["partition_key"] in days and run["run_type"] == "backfill"]
@@ -96,9 +97,9 @@ class AirflowClient:
         return {run["dag_run_id"] for run in self._runs(dag_id)}
 
     def settle(self, dag_ids: Sequence[str]) -> None:
-        """Wait until no run of these DAGs is under way."""
+        """Wait until no run of these DAGs is under way; a scheduled one may wait all day for a delivery."""
         for _ in self._until(RUN_SECONDS, "runs under way to end"):
-            busy = [dag_id for dag_id in dag_ids if any(run["state"] in UNFINISHED for run in self._runs(dag_id))]
+            busy = [dag_id for dag_id in dag_ids if any(self._is_busy(run) for run in self._runs(dag_id))]
             if not busy:
                 return
             self.watch(f"waiting for {', '.join(busy)}")
@@ -132,6 +133,21 @@ class AirflowClient:
     def import_errors(self) -> list[str]:
         """Return the import errors of all DAG files."""
         return [error["stack_trace"] for error in self._call("GET", "/importErrors")["import_errors"]]
+
+    def _create_backfill(self, body: dict[str, Any]) -> dict[str, Any]:
+        # Airflow allows one backfill a DAG at a time, and notices a little late that the last one is done.
+        for _ in self._until(RUN_SECONDS, f"an earlier backfill of {body['dag_id']} to end"):
+            answer = self.http.post("/api/v2/backfills", json=body)
+            if answer.status_code != HTTPStatus.CONFLICT:
+                break
+            self.watch("waiting for an earlier backfill to end")
+        if answer.is_error:
+            raise StoryError(f"Airflow refused the backfill: {answer.status_code} {answer.text[:500]}")
+        return dict(answer.json())
+
+    @staticmethod
+    def _is_busy(run: dict[str, Any]) -> bool:
+        return run["state"] in UNFINISHED and run["run_type"] != "scheduled"
 
     def _runs(self, dag_id: str) -> list[dict[str, Any]]:
         return list(self._call("GET", f"/dags/{dag_id}/dagRuns?limit=100&order_by=-id")["dag_runs"])[::-1]

@@ -63,9 +63,8 @@ def list_images(folder: Path) -> list[str]:
 
 def _read_day(partition: str) -> str:
     try:
-        day = date.fromisoformat(partition).isoformat()
+        if date.fromisoformat(partition).isoformat() == partition:
+            return partition
     except ValueError:
-        day = ""
-    if day != partition:
-        raise ContractViolationError(f"partition {partition!r} is no day; name one like 2026-11-02")
-    return day
+        pass
+    raise ContractViolationError(f"partition {partition!r} is no day; name one like 2026-11-02")

@@ -4,6 +4,8 @@ Great Expectations' own page draws its style sheets and scripts from five conten
 names unescaped. Its renderer's content is kept; the frame around it is ours.
 """
 
+import copy
+import html
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,9 +40,22 @@ def render_page(
 
 
 def _render_sections(result: ExpectationSuiteValidationResult) -> str:
-    document = ValidationResultsPageRenderer().render(result).to_json_dict()
+    harmless = copy.deepcopy(result)
+    for one in harmless.results:
+        one.result = _escape(one.result)
+    document = ValidationResultsPageRenderer().render(harmless).to_json_dict()
     sections = enumerate(document["sections"], start=1)
     view: Any = DefaultJinjaSectionView()
-    html = "".join(view.render({"section": section, "section_loop": {"index": index}}) for index, section in sections)
+    rendered = "".join(
+        view.render({"section": section, "section_loop": {"index": index}}) for index, section in sections
+    )
     # Links into the rest of a Data Docs site would lead nowhere: this page is all of it.
-    return SITE_LINK.sub(r"\1", html)
+    return SITE_LINK.sub(r"\1", rendered)
+
+
+def _escape(value: Any) -> Any:
+    if isinstance(value, str):
+        return html.escape(value)
+    if isinstance(value, dict):
+        return {key: _escape(part) for key, part in value.items()}
+    return [_escape(part) for part in value] if isinstance(value, list) else value

@@ -141,7 +141,7 @@ def _read_rows(path: Path, time_column: str, text_column: str) -> Iterator[tuple
             time = _read_time(row[time_column], f"{where}: {time_column}")
             yield name, time, _read_text(row[text_column], f"{where}: {text_column}")
     except csv.Error as error:
-        raise DataQualityError(f"{path}, line {reader.line_num}: not readable as CSV: {error}") from error
+        raise DataQualityError(f"{path}, line {reader.reader.line_num}: not readable as CSV: {error}") from error
 
 
 def _read_lines(path: Path) -> list[str]:

@@ -1,35 +1,42 @@
 """What every project expects of its manifest, in Great Expectations' terms."""
 
-import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import great_expectations as gx
 import pandas as pd
+from great_expectations import expectations
+from great_expectations.core import ExpectationSuiteValidationResult
+from great_expectations.data_context.types.base import (
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+)
 
 from include.contracts import ExpectationReport
 from include.project import Project
-
-# Under Airflow, importing Great Expectations would log hundreds of lines "Skipping registering function ...".
-logging.getLogger("great_expectations._docs_decorators").setLevel(logging.WARNING)
-
-import great_expectations as gx  # noqa: E402
-from great_expectations import expectations  # noqa: E402
-from great_expectations.core import ExpectationSuiteValidationResult  # noqa: E402
-from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: E402
 
 # The package re-exports its expectations without declaring it, which strict typing refuses.
 gxe: Any = expectations
 
 MIN_SIDE = 8
 MAX_NAMED_ROWS = 20
-NAME_ROWS = {"result_format": "COMPLETE", "unexpected_index_column_names": ["source"]}
+NAME_ROWS = {
+    "result_format": "COMPLETE",
+    "unexpected_index_column_names": ["source"],
+    "return_unexpected_index_query": False,
+}
 
 
 def run_expectations(project: Project, partition: str, manifest: pd.DataFrame) -> ExpectationSuiteValidationResult:
     """Hold the accepted rows of one partition against the project's expectations."""
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    context.enable_analytics(False)
+    settings = DataContextConfig(
+        # The default would make a folder for a Data Docs site that nobody asked for.
+        store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        progress_bars=ProgressBarsConfig(globally=False),
+        analytics_enabled=False,
+    )
+    context = gx.get_context(mode="ephemeral", project_config=settings)
     source = context.data_sources.add_pandas(project.name)
     batch = (
         source.add_dataframe_asset(f"images of {partition}")

@@ -1,7 +1,7 @@
 """Published dataset versions and what each partition brought."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from include.contracts import DatasetRef, ValidationReport
 from include.ledger.database import Ledger
@@ -51,7 +51,7 @@ def _latest(connection: sa.Connection, project: str) -> dict[str, ValidationRepo
     rows = connection.execute(
         sa.select(partitions.c.partition, partitions.c.validation)
         .where(partitions.c.project == project)
-        .distinct(partitions.c.partition)
+        .ext(distinct_on(partitions.c.partition))
         .order_by(partitions.c.partition, partitions.c.id.desc())
     )
     return {partition: ValidationReport.model_validate(validation) for partition, validation in rows}

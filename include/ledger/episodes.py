@@ -46,6 +46,13 @@ def close_episodes(ledger: Ledger, project: str) -> None:
         connection.execute(unclosed.values(state="closed"))
 
 
+def close_answered_episode(ledger: Ledger, project: str) -> None:
+    """Close the episode whose retraining brought no better model; drift that goes on opens another."""
+    answered = sa.and_(episodes.c.project == project, episodes.c.state == "requested")
+    with ledger.begin() as connection:
+        connection.execute(sa.update(episodes).where(answered).values(state="closed"))
+
+
 def _find(ledger: Ledger, *conditions: sa.ColumnElement[bool]) -> tuple[int, DriftReport] | None:
     with ledger.begin() as connection:
         row = connection.execute(sa.select(episodes.c.id, episodes.c.drift).where(*conditions)).first()

@@ -1,5 +1,7 @@
 """Releases, the rollouts that put them into service, and which one serves."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
@@ -47,21 +49,9 @@ def start_rollout(ledger: Ledger, release: ReleaseRef, run: str) -> RolloutRef:
                 rollouts.c.project == project, rollouts.c.release_digest == release.digest, rollouts.c.run == run
             )
         ).first()
-        if mine is None:
-            previous = connection.scalar(sa.select(serving.c.release_digest).where(serving.c.project == project))
-            mine = connection.execute(
-                sa.insert(rollouts)
-                .values(
-                    project=project,
-                    release_digest=release.digest,
-                    run=run,
-                    previous_digest=previous,
-                    state="started",
-                    reasons=[],
-                )
-                .returning(rollouts)
-            ).one()
-            _serve(connection, project, release.digest, mine.id)
+        # A run that is cleared after its rollout was taken back tries again, under the same number.
+        if mine is None or mine.state == "rolled_back":
+            mine = _start(connection, release, run)
     return RolloutRef(id=mine.id, release=release, previous=mine.previous_digest)
 
 
@@ -91,6 +81,17 @@ def revert_rollout(ledger: Ledger, rollout: RolloutRef, reasons: list[str]) -> N
         later = sa.and_(rollouts.c.project == project, rollouts.c.id > rollout.id)
         returning_here = sa.and_(later, rollouts.c.previous_digest == rollout.release.digest)
         connection.execute(sa.update(rollouts).where(returning_here).values(previous_digest=previous))
+
+
+def _start(connection: sa.Connection, release: ReleaseRef, run: str) -> sa.Row[Any]:
+    project = release.model.model.project
+    previous = connection.scalar(sa.select(serving.c.release_digest).where(serving.c.project == project))
+    state: dict[str, Any] = {"previous_digest": previous, "state": "started", "reasons": []}
+    row = insert(rollouts).values(project=project, release_digest=release.digest, run=run, **state)
+    key = [rollouts.c.project, rollouts.c.release_digest, rollouts.c.run]
+    started = connection.execute(row.on_conflict_do_update(index_elements=key, set_=state).returning(rollouts)).one()
+    _serve(connection, project, release.digest, started.id)
+    return started
 
 
 def _serve(connection: sa.Connection, project: str, digest: str, rollout: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from include.contracts import DatasetRef, Digest
@@ -90,6 +91,7 @@ def draw_curves(epochs: Sequence[Epoch], best: Epoch) -> Figure:
     for axes, title in ((losses, "loss"), (accuracies, "accuracy")):
         axes.axvline(best.number, color="#999999", linestyle=":", label=f"kept: epoch {best.number}")
         axes.set(title=title, xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     return figure

@@ -3,6 +3,7 @@
 import copy
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ from include.training.samples import Samples
 from include.vision.networks import Classifier, build_classifier
 
 MAX_THREADS = 4
+# Below this side, in pixels, threads wait for each other longer than they work: on a busy machine, many times over.
+SINGLE_THREAD_SIZE = 64
+# torch's random state and settings belong to the process, not to a thread.
+ONE_TRAINING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ def fit_classifier(
 
     :raises ContractViolationError: the loss is no number any more.
     """
-    with reproducible(training.seed):
+    with reproducible(training):
         classifier = build_classifier(training, classes)
         classifier.preprocess.learn_statistics(train.images)
         best, weights = None, classifier.state_dict()
@@ -56,12 +61,13 @@ def fit_classifier(
 
 
 @contextmanager
-def reproducible(seed: int) -> Iterator[None]:
+def reproducible(training: TrainingConfig) -> Iterator[None]:
     """Make torch give the same numbers for the same seed on this machine; leave its settings as they were."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(min(len(os.sched_getaffinity(0)), MAX_THREADS))
+    with ONE_TRAINING, torch.random.fork_rng(devices=[]):
+        threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        torch.manual_seed(training.seed)
+        several = min(len(os.sched_getaffinity(0)), MAX_THREADS)
+        torch.set_num_threads(several if training.image_size > SINGLE_THREAD_SIZE else 1)
         torch.use_deterministic_algorithms(True)
         try:
             yield

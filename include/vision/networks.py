@@ -17,6 +17,8 @@ from include.vision.preprocessing import Preprocess
 SMALL_CNN = "small_cnn"
 # These add a second head, used while training only, that the pipeline has no loss for.
 TWO_HEADED = ("googlenet", "inception_v3")
+# What torchvision raises for an image size that a network is not made for.
+UNFIT = (AssertionError, RuntimeError, ValueError)
 
 
 class Classifier(nn.Module):
@@ -93,7 +95,7 @@ def _torchvision_network(training: TrainingConfig, classes: int) -> nn.Module:
         options = {"image_size": training.image_size}
     try:
         network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes, **options)
-    except (ValueError, RuntimeError) as error:
+    except UNFIT as error:
         raise _unfit(training, error) from error
     return network
 
@@ -104,7 +106,7 @@ def _probe(classifier: Classifier, training: TrainingConfig) -> None:
     try:
         with torch.no_grad():
             classifier.eval()(blank)
-    except (AssertionError, RuntimeError, ValueError) as error:
+    except UNFIT as error:
         raise _unfit(training, error) from error
     classifier.train()
 

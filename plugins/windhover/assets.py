@@ -70,7 +70,9 @@ def announce(reference: dict[str, Any], outlets: "Iterable[Asset]", context: "Co
 
 def triggering_events(asset: Asset, context: "Context") -> list[Any]:
     """Return the events of an asset that started this run, oldest first; none when something else did."""
-    return list(context["triggering_asset_events"].get(asset) or [])
+    # Airflow hands them over in no particular order.
+    events = context["triggering_asset_events"].get(asset) or []
+    return sorted(events, key=lambda event: event.timestamp)
 
 
 def read_announcement(asset: Asset, context: "Context") -> dict[str, Any] | None:

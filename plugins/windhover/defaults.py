@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from pydantic import ValidationError
 
 from include.errors import PermanentError, ProjectFileError
 from include.project import Project, load_project
@@ -13,7 +14,13 @@ LEDGER_CONNECTION = "windhover_ledger"
 TRAINING_POOL = "training"
 
 RETRY_UNLESS_PERMANENT = ExceptionRetryPolicy(
-    rules=[RetryRule(exception=PermanentError, action=RetryAction.FAIL, reason="the same inputs fail the same way")]
+    rules=[
+        RetryRule(
+            exception=[PermanentError, ValidationError],
+            action=RetryAction.FAIL,
+            reason="the same inputs fail the same way",
+        )
+    ]
 )
 
 

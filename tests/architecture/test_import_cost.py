@@ -6,8 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {
-    "torch", "torchvision", "mlflow", "evidently", "great_expectations", "docker", "pandas", "numpy", "lance", "pyarrow",
-    "sklearn", "scipy", "onnx", "onnxruntime", "fastapi", "matplotlib",
+    "torch", "torchvision", "mlflow", "evidently", "great_expectations", "docker", "pandas", "numpy", "lance",
+    "pyarrow", "sklearn", "scipy", "onnx", "onnxruntime", "fastapi", "matplotlib",
 }  # fmt: skip
 STAGES = {"data", "training", "evaluation", "registry", "deployment", "serving", "monitoring"}
 PROBE = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\nprint(*sys.modules)"
@@ -20,11 +20,18 @@ def load_modules(*names: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-def test_parsing_every_dag_loads_nothing_heavy_and_no_stage(tmp_path):
+def test_parsing_every_dag_loads_nothing_heavy_and_no_stage():
     loaded = load_modules(*(f"dags.{path.stem}" for path in (ROOT / "dags").glob("[!_]*.py")))
     assert "windhover.operators.training" in loaded
     assert loaded & HEAVY == set()
     assert loaded & {f"include.{stage}" for stage in STAGES} == set()
+
+
+def test_starting_a_task_loads_no_web_server():
+    # Every task process executes the plugin file.
+    loaded = load_modules("windhover_plugin")
+    assert "windhover.links" in loaded
+    assert loaded & {"fastapi", "airflow.api_fastapi.core_api.security", "windhover.ui.pages"} == set()
 
 
 def test_the_serving_process_loads_no_training_library():

@@ -66,5 +66,5 @@ def test_one_asset_is_born(stem):
 
 @pytest.mark.parametrize("stem", CONSUMED)
 def test_assets_start_it(stem):
-    started_by = {asset.name for _, asset in load(stem).timetable.asset_condition.iter_assets()}
+    started_by = {asset.name for asset in load(stem).timetable.asset_condition.objects}
     assert started_by == {f"digits.{noun}" for noun in CONSUMED[stem]}

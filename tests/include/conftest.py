@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 
 import lance
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from include.contracts import DatasetRef
+from include.project import Project
 from include.tracking import Tracking
 from include.vision.images import digest_rows
 
@@ -29,18 +31,18 @@ def deal_split(index: int) -> str:
 
 
 @pytest.fixture
-def publish(store, project) -> Callable[..., DatasetRef]:
-    """Write (image, label) pairs as one version of the project's dataset."""
+def publish(store, quick_project) -> Callable[..., DatasetRef]:
+    """Write (image, label) pairs as one version of the quick project's dataset."""
 
     def write(pairs, split=deal_split) -> DatasetRef:
         rows = [describe(index, image, label, split(index)) for index, (image, label) in enumerate(pairs)]
-        address = f"{project.name}/images.lance"
+        address = f"{quick_project.name}/images.lance"
         table = pa.Table.from_pylist(rows, schema=SCHEMA)
         path = store.path(address)
         path.parent.mkdir(parents=True, exist_ok=True)
         version = lance.write_dataset(table, str(path), mode="overwrite" if path.exists() else "create").version
         return DatasetRef(
-            project=project.name,
+            project=quick_project.name,
             address=address,
             version=version,
             digest=digest_rows(table),
@@ -58,7 +60,7 @@ def describe(index: int, image: np.ndarray, label: str | None, split: str) -> di
     return {
         "digest": f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}",
         "image": buffer.getvalue(),
-        "partition": PARTITIONS[index % len(PARTITIONS)],
+        "partition": PARTITIONS[index // 8 % len(PARTITIONS)],
         "group": str(index),
         "label": label,
         "split": split,
@@ -74,12 +76,22 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def tracking(mlflow_uri, home) -> Tracking:  # noqa: ARG001
+def tracking(mlflow_uri, home) -> Tracking:
     """The MLflow server."""
     return Tracking(mlflow_uri)
 
 
 @pytest.fixture
-def dead_tracking(unused_port, home) -> Tracking:  # noqa: ARG001
-    """An MLflow server that is not there."""
-    return Tracking(f"http://127.0.0.1:{unused_port}")
+def dead_tracking(home) -> Iterator[Tracking]:
+    """An MLflow server that is not there: its port is held, and nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield Tracking(f"http://127.0.0.1:{held.getsockname()[1]}")
+
+
+@pytest.fixture
+def quick_project(project, mlflow_uri, request) -> Project:
+    """The digits project, trained for a moment, under a name that no other test has used in MLflow."""
+    name = f"digits_{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8]}"
+    training = project.training.model_copy(update={"epochs": 3, "min_images": 10})
+    return project.model_copy(update={"name": name, "training": training})

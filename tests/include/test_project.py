@@ -31,7 +31,7 @@ def test_the_shipped_project_loads(project: Project):
         (GOOD + "data: {formats: [GIF]}\n", "data.formats.0: "),
         (GOOD + "training: {epochs: 1, epochs: 2}\n", "key 'epochs' is given twice"),
         (GOOD + "name: parts\n", "key 'name' is given twice"),
-        (GOOD + "1: 2\n", "unknown key"),
+        (GOOD + "1: 2\n", "1: Keys should be strings"),
         (GOOD + "[a]: 2\n", "not readable as YAML"),
         ("name: parts\nclasses: [good, good]\n", "name a class twice"),
         ("name: parts\nclasses: [good]\n", "at least 2"),

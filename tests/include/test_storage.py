@@ -1,4 +1,3 @@
-import os
 import signal
 import stat
 import subprocess
@@ -57,7 +56,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path):
     (tmp_path / "taken").mkdir()
     with pytest.raises(OSError, match="taken"):
         write_atomically(tmp_path / "taken", b"")
-    assert os.listdir(tmp_path) == ["taken"]
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 def test_other_users_may_read_what_is_published(store: Store, tmp_path: Path):
@@ -107,7 +106,7 @@ def test_publishing_twice_at_once_publishes_once(store: Store, tmp_path: Path):
     with ThreadPoolExecutor(8) as pool:
         attempts = [pool.submit(store.publish_folder, folder, "releases/one") for _ in range(8)]
     assert [attempt.exception() for attempt in attempts] == [None] * 8
-    assert os.listdir(store.path("releases")) == ["one"]
+    assert [path.name for path in store.path("releases").iterdir()] == ["one"]
     assert digest_folder(store.path("releases/one")) == digest_folder(folder)
 
 
@@ -121,7 +120,7 @@ def test_a_folder_being_published_does_not_show(store: Store, tmp_path: Path):
 def test_publishing_a_folder_that_is_not_there_fails_and_leaves_nothing(store: Store, tmp_path: Path):
     with pytest.raises(FileNotFoundError):
         store.publish_folder(tmp_path / "nowhere", "releases/one")
-    assert os.listdir(store.path("releases")) == []
+    assert list(store.path("releases").iterdir()) == []
 
 
 def test_a_folder_is_named_by_names_and_bytes(tmp_path: Path):

@@ -52,7 +52,8 @@ class ValidateImagesOperator(StageOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         from include.contracts import ShardReport
-        from include.data.validation import require_quality, validate_partition
+        from include.data.quality import require_quality
+        from include.data.validation import validate_partition
 
         project = self.read_project()
         reports = [ShardReport.model_validate(shard) for shard in self.shards]
@@ -81,7 +82,8 @@ class PublishDatasetOperator(StageOperator):
         from include.data.publication import publish_partition
 
         report = ValidationReport.model_validate(self.validation)
-        holder = f"{context['run_id']}/{context['ti'].try_number}"
+        # The same for every attempt: a retry may take over the lease of the attempt it replaces.
+        holder = f"{context['dag_run'].dag_id}/{context['run_id']}"
         dataset = publish_partition(self.read_project(), report, self.open_store(), self.open_ledger(), holder)
         return dataset.model_dump(mode="json")
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.sdk.exceptions import AirflowSkipException
+
 from include.errors import ArtifactNotFoundError
 from windhover.assets import announce, read_announcement
 from windhover.links import ENDPOINT, MODEL_CARD, page_of
@@ -86,14 +88,14 @@ class CompleteRolloutOperator(StageOperator):
 class RollBackOperator(StageOperator):
     """Return to the release that served before, when the rollout did not prove healthy.
 
-    :param rollout: A `RolloutRef`.
+    :param rollout: A `RolloutRef`; nothing when the run failed before its rollout began.
     """
 
     template_fields: Sequence[str] = ("project", "rollout")
     template_fields_renderers: ClassVar[dict[str, str]] = {"project": "json", "rollout": "json"}
     operator_extra_links = (ENDPOINT,)
 
-    def __init__(self, *, rollout: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, rollout: dict[str, Any] | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rollout = rollout
 
@@ -101,6 +103,8 @@ class RollBackOperator(StageOperator):
         from include.contracts import RolloutRef, RolloutReport
         from include.deployment.rollout import roll_back
 
+        if self.rollout is None:
+            raise AirflowSkipException("the run failed before anything was rolled out; the old release still serves")
         rollout, reason = RolloutRef.model_validate(self.rollout), "judge_rollout failed; its log has the reasons"
         roll_back(RolloutReport(rollout=rollout, verdict="unhealthy", reasons=(reason,)), self.open_ledger())
         self.evidence["Endpoint"] = f"{self.read_settings().serving_page}/docs"

@@ -41,8 +41,8 @@ class EvaluateCandidateOperator(StageOperator):
         from include.evaluation.evaluate import evaluate_model
 
         candidate, tracking = ModelRef.model_validate(self.candidate), self.open_tracking()
-        report = evaluate_model(candidate, candidate.dataset, self.read_project(), self.open_store(), tracking)
         self.evidence["MLflow run"] = tracking.run_url(candidate.run_id)
+        report = evaluate_model(candidate, candidate.dataset, self.read_project(), self.open_store(), tracking)
         return report.model_dump(mode="json")
 
 
@@ -60,8 +60,8 @@ class EvaluateChampionOperator(EvaluateCandidateOperator):
             self.log.info("%s has no champion yet; the candidate is held against the floors alone", project.name)
             return None
         dataset, tracking = ModelRef.model_validate(self.candidate).dataset, self.open_tracking()
-        report = evaluate_model(champion.model, dataset, project, self.open_store(), tracking)
         self.evidence["MLflow run"] = tracking.run_url(champion.model.run_id)
+        report = evaluate_model(champion.model, dataset, project, self.open_store(), tracking)
         return report.model_dump(mode="json")
 
 

@@ -1,17 +1,27 @@
 """Operators that watch a model in service."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from include.errors import ContractViolationError
 from windhover.assets import announce
 from windhover.links import DRIFT_REPORT, page_of
 from windhover.operators.stage import StageOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+def read_moment(text: str) -> datetime:
+    """Read ISO 8601; without an offset it is UTC, as the form says."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ContractViolationError(f"{text!r} is no moment; write one like 2026-01-31T09:00:00+00:00") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class ProfilePredictionsOperator(StageOperator):
@@ -31,13 +41,15 @@ class ProfilePredictionsOperator(StageOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         from include.monitoring.profile import profile_predictions
 
-        start, end = datetime.fromisoformat(self.start), datetime.fromisoformat(self.end)
+        start, end = read_moment(self.start), read_moment(self.end)
         report = profile_predictions(self.read_project(), start, end, self.open_store())
         return report.model_dump(mode="json")
 
 
 class DetectDriftOperator(StageOperator):
     """Hold a window against the reference its release was certified on; open an episode when it differs.
+
+    A backfill looks at the past: it reports, and opens none.
 
     :param profile: A `ProfileReport`.
     """
@@ -51,15 +63,15 @@ class DetectDriftOperator(StageOperator):
         self.profile = profile
 
     def execute(self, context: "Context") -> dict[str, Any]:
+        from include.contracts import ProfileReport
         from include.monitoring.drift import detect_drift
         from include.monitoring.episodes import record_drift
-
-        from include.contracts import ProfileReport
 
         report = detect_drift(self.read_project(), ProfileReport.model_validate(self.profile), self.open_store())
         if report.report:
             self.evidence["Drift report"] = page_of(report.report)
-        record_drift(report, self.open_ledger())
+        if context["dag_run"].run_type != "backfill":
+            record_drift(report, self.open_ledger())
         self.log.info(report.summary)
         return report.model_dump(mode="json")
 
@@ -78,9 +90,8 @@ class MeasurePerformanceOperator(StageOperator):
         self.profile = profile
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        from include.monitoring.performance import measure_performance
-
         from include.contracts import ProfileReport
+        from include.monitoring.performance import measure_performance
 
         profile = ProfileReport.model_validate(self.profile)
         report = measure_performance(self.read_project(), profile, self.open_store())

@@ -29,17 +29,14 @@ class RegisterModelOperator(StageOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         from include.contracts import PromotionDecision
-        from include.ledger.episodes import close_episodes
+        from include.ledger.episodes import close_answered_episode
         from include.registry.model_card import card_address
         from include.registry.register import register_model
 
-        decision, project, ledger = (
-            PromotionDecision.model_validate(self.decision),
-            self.read_project(),
-            self.open_ledger(),
-        )
+        decision = PromotionDecision.model_validate(self.decision)
+        project, ledger = self.read_project(), self.open_ledger()
         if decision.verdict == "reject":
-            close_episodes(ledger, project.name)
+            close_answered_episode(ledger, project.name)
             raise AirflowSkipException(f"not registered: {'; '.join(decision.reasons)}")
         version = register_model(decision, project, self.open_store(), ledger, self.open_tracking())
         self.evidence["Model card"] = page_of(card_address(version))

@@ -50,4 +50,4 @@ class StageOperator(BaseOperator):
         """Open the MLflow server."""
         from include.tracking import Tracking
 
-        return Tracking(load_settings().mlflow_uri)
+        return Tracking(load_settings().mlflow_uri, load_settings().mlflow_page)

@@ -34,9 +34,11 @@ class CompleteBatchSensor(BaseSensorOperator):
     def execute(self, context: "Context") -> list[dict[str, Any]]:
         from include.data.arrivals import find_complete_batch
 
-        if self.partition is None:
+        # Rendering makes a number of a key such as 20260131.
+        if not isinstance(self.partition, str):
             raise ContractViolationError(
-                "this run has no partition; trigger it with a partition key such as 2026-01-31, or backfill the days"
+                f"the partition of this run is {self.partition!r} and no day; trigger it with a partition key such as "
+                "2026-01-31, or backfill the days"
             )
         landing = load_settings().landing_folder
         batch = find_complete_batch(Project.model_validate(self.project), landing, self.partition)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseSensorOperator
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException, TaskDeferralError
 
 from include.contracts import DriftReport
 from windhover.hooks.ledger import LedgerHook
@@ -40,9 +40,14 @@ class DriftSensor(BaseSensorOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         from include.monitoring.episodes import find_drift
 
-        if self.measured and (window := DriftReport.model_validate(self.measured)).verdict == "stable":
+        if context["dag_run"].run_type == "backfill":
+            raise AirflowSkipException("a backfill looks at the past; it asks for no retraining")
+        window = DriftReport.model_validate(self.measured) if self.measured else None
+        if window and window.verdict == "stable":
             raise AirflowSkipException(window.summary)
         found = find_drift(self.project_name, LedgerHook().open_ledger())
+        if found is None and window and window.verdict == "drift":
+            raise AirflowSkipException(f"another run has answered this episode already; {window.summary}")
         if found is None:
             self.log.info("no unanswered drift episode of %s yet; waiting", self.project_name)
             self.defer(
@@ -51,6 +56,15 @@ class DriftSensor(BaseSensorOperator):
                 timeout=timedelta(seconds=self.timeout),
             )
         return self.report(context, found[1].model_dump(mode="json"))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: "Context") -> Any:
+        """Skip, with `soft_fail`, when the time is up, but not when the trigger died: then nobody has looked."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSkipException as skip:
+            if isinstance(skip.__cause__, TaskDeferralError):
+                raise skip.__cause__ from None
+            raise
 
     def report(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
         """Return the drift that was found."""

@@ -18,8 +18,8 @@ def render_quarantine(store: Store, project: str, partition: str) -> str:
     """
     import pyarrow.parquet as pq
 
-    table = pq.read_table(io.BytesIO(store.read(f"{project}/quarantine/{partition}.parquet")))
-    rows = table.select(["source", "reason", "detail", "digest"]).to_pylist()
+    content = io.BytesIO(store.read(f"{project}/quarantine/{partition}.parquet"))
+    rows = pq.read_table(content, columns=["source", "reason", "detail", "digest"]).to_pylist()
     reasons = Counter(row["reason"] for row in rows).most_common()
     page = Environment(autoescape=True).from_string(PAGE.read_text())
     return page.render(project=project, partition=partition, rows=rows, reasons=reasons)

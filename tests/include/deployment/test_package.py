@@ -1,5 +1,8 @@
 import io
-from concurrent.futures import ThreadPoolExecutor
+import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -8,11 +11,12 @@ import torch
 from PIL import Image
 
 import include.deployment.package as package
-from include.contracts import ModelRef, ModelVersionRef
+from include.contracts import ModelRef, ModelVersionRef, ReleaseRef
 from include.deployment.package import package_model
 from include.errors import ContractViolationError, DataQualityError, ParityError
 from include.ledger.releases import find_release
 from include.predictions import STATISTICS
+from include.settings import REPOSITORY
 from include.storage import digest_folder
 from include.tracking import MODEL_FOLDER
 from include.vision.networks import build_classifier
@@ -20,6 +24,24 @@ from include.vision.releases import open_graph, open_release, run_graph
 from include.vision.weights import save_classifier
 
 KEY = "sha256:" + "b" * 64
+ATTEMPT = """
+import sys
+from include.contracts import ModelVersionRef
+from include.deployment.package import package_model
+from include.ledger import Ledger
+from include.project import Project
+from include.storage import Store
+from include.tracking import Tracking
+version, project, store, ledger, tracking = sys.argv[1:]
+release = package_model(
+    ModelVersionRef.model_validate_json(version),
+    Project.model_validate_json(project),
+    Store(store),
+    Ledger(ledger),
+    Tracking(tracking),
+)
+print(release.model_dump_json())
+"""
 
 
 @pytest.fixture
@@ -62,12 +84,19 @@ def test_a_release_holds_all_it_needs_and_is_recorded(certify, project, store, l
         assert np.array_equal(run_graph(graph, image[None])[0], np.float32(golden.probabilities))
 
 
-def test_packaging_again_and_twice_at_once_gives_the_same_release(certify, project, store, ledger, tracking):
+def test_packaging_again_and_twice_at_once_gives_the_same_release(
+    certify, project, store, ledger, ledger_uri, tracking
+):
     version = certify()
     first = package_model(version, project, store, ledger, tracking)
-    with ThreadPoolExecutor(2) as pool:
-        attempts = [pool.submit(package_model, version, project, store, ledger, tracking) for _ in range(2)]
-    assert [attempt.result() for attempt in attempts] == [first, first]
+    shutil.rmtree(store.path("digits/releases"))
+    arguments = [version.model_dump_json(), project.model_dump_json(), str(store.root), ledger_uri, tracking.uri]
+    command = [sys.executable, "-c", ATTEMPT, *arguments]
+    attempts = [
+        subprocess.Popen(command, cwd=REPOSITORY, env=os.environ, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    answers = [attempt.communicate()[0] for attempt in attempts]
+    assert [ReleaseRef.model_validate_json(answer) for answer in answers] == [first, first]
     assert len(list(store.path("digits/releases").iterdir())) == 1
 
 

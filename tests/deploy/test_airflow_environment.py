@@ -1,0 +1,30 @@
+from importlib.resources import files
+
+import yaml
+
+from deploy.airflow_environment import airflow_environment
+from deploy.credentials import load_credentials
+
+
+def test_every_option_exists_in_the_installed_airflow(home):
+    known = yaml.safe_load((files("airflow.config_templates") / "config.yml").read_text())
+    names = {f"AIRFLOW__{s.upper()}__{o.upper()}" for s, section in known.items() for o in section["options"]}
+    chosen = airflow_environment(home, load_credentials(home)).keys() - {"AIRFLOW_HOME"}
+    assert chosen - names == set()
+
+
+def test_it_listens_on_loopback_only_and_loads_no_examples(home):
+    environment = airflow_environment(home, load_credentials(home))
+    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert environment["AIRFLOW__API__BASE_URL"] == home.airflow_url
+    assert environment["AIRFLOW__CORE__LOAD_EXAMPLES"] == "False"
+
+
+def test_all_it_writes_lies_in_the_home(home):
+    environment = airflow_environment(home, load_credentials(home))
+    for name in (
+        "AIRFLOW_HOME",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
+    ):
+        assert environment[name].startswith(str(home.root))

@@ -1,0 +1,63 @@
+import json
+
+import pytest
+import sqlalchemy as sa
+
+from deploy.errors import StackError
+from deploy.home import LONGEST_SOCKET_PATH, Home, Ports, open_home
+from include.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    for part in ("AIRFLOW", "MLFLOW", "SERVING", "POSTGRES"):
+        monkeypatch.delenv(f"WINDHOVER_{part}_PORT", raising=False)
+    monkeypatch.setenv("WINDHOVER_HOME", str(tmp_path))
+
+
+def test_ports_come_from_the_environment_then_the_last_start_then_the_defaults(monkeypatch):
+    monkeypatch.setenv("WINDHOVER_MLFLOW_PORT", "5501")
+    open_home().remember_ports()
+    monkeypatch.delenv("WINDHOVER_MLFLOW_PORT")
+    assert open_home().ports == Ports(mlflow=5501)
+    monkeypatch.setenv("WINDHOVER_MLFLOW_PORT", "5502")
+    assert open_home().ports == Ports(mlflow=5502)
+
+
+@pytest.mark.parametrize("value", ["0", "65536", "http"])
+def test_an_impossible_port_names_its_variable(monkeypatch, value):
+    monkeypatch.setenv("WINDHOVER_SERVING_PORT", value)
+    with pytest.raises(StackError, match="WINDHOVER_SERVING_PORT"):
+        open_home()
+
+
+def test_a_broken_port_file_says_what_to_do(tmp_path):
+    (tmp_path / "ports.json").write_text("{")
+    with pytest.raises(StackError, match="delete it"):
+        open_home()
+
+
+def test_a_long_home_gets_a_short_socket(tmp_path):
+    deep = Home(Settings(home=tmp_path / ("x" * 120)), Ports())
+    other = Home(Settings(home=tmp_path / ("y" * 120)), Ports())
+    assert len(str(deep.socket)) <= LONGEST_SOCKET_PATH
+    assert deep.socket != other.socket
+    assert Home(Settings(home="/h"), Ports()).socket.is_relative_to("/h")
+
+
+def test_the_database_url_survives_odd_folders_and_holds_no_password():
+    home = Home(Settings(home="/srv/a b%c&d"), Ports())
+    url = sa.make_url(home.database_url("mlflow"))
+    assert url.query["passfile"] == str(home.passwords)
+    assert url.password is None
+    assert (url.host, url.port, url.database) == ("127.0.0.1", 5480, "mlflow")
+
+
+def test_every_location_the_library_reads_is_exported(tmp_path, monkeypatch):
+    for name, value in open_home().locations().items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert settings.home == tmp_path
+    assert settings.store_uri == str(tmp_path / "store")
+    assert settings.mlflow_uri == "http://127.0.0.1:5500"
+    assert json.loads(json.dumps(open_home().locations())).keys() >= {"WINDHOVER_LANDING", "WINDHOVER_PROJECTS"}

@@ -1,0 +1,64 @@
+import pytest
+
+from include.contracts import EvaluationReport, ModelRef, PromotionDecision
+from include.storage import digest_bytes
+
+
+@pytest.fixture
+def dataset(publish, digit_images):
+    return publish(digit_images[:8])
+
+
+@pytest.fixture
+def decide(quick_project, dataset, tracking):
+    """A decision about a model with a run of its own."""
+    runs = {}
+
+    def make(model="m", *, verdict="promote", reasons=("accuracy 0.9900 is enough",), champion=None):
+        if model not in runs:
+            with tracking.connect() as client:
+                runs[model] = client.create_run(tracking.find_experiment(quick_project.name)).info.run_id
+        report = EvaluationReport(
+            model=ModelRef(
+                project=quick_project.name,
+                key=digest_bytes(f"{quick_project.name} {model}".encode()),
+                run_id=runs[model],
+                weights=digest_bytes(model.encode()),
+                dataset=dataset,
+            ),
+            test_digest=digest_bytes(b"test"),
+            images=200,
+            accuracy=0.99,
+            macro_f1=0.98,
+            worst_class_recall=0.97,
+            recall_by_class={"0": 0.97, "<b>": 1.0},
+            accuracy_by_partition={"2026-03-01": 0.99},
+        )
+        return PromotionDecision(verdict=verdict, candidate=report, champion=champion, reasons=reasons)
+
+    return make
+
+
+@pytest.fixture
+def read_alias(quick_project, tracking):
+    """The version that MLflow has under an alias."""
+
+    def read(alias):
+        with tracking.connect() as client:
+            return client.get_registered_model(quick_project.name).aliases.get(alias)
+
+    return read
+
+
+@pytest.fixture
+def create_version(quick_project, tracking):
+    """Put a version of a model straight into MLflow."""
+
+    def create(model, **tags):
+        with tracking.connect() as client:
+            if not client.search_registered_models(f"name = '{quick_project.name}'"):
+                client.create_registered_model(quick_project.name)
+            source = client.get_run(model.run_id).info.artifact_uri
+            client.create_model_version(quick_project.name, source, model.run_id, tags=tags, await_creation_for=0)
+
+    return create

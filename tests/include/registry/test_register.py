@@ -1,0 +1,94 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from include.errors import NotCertifiedError, ServiceUnavailableError
+from include.ledger.models import find_alias, find_model_version
+from include.registry import register
+from include.registry.model_card import card_address
+from include.registry.register import register_model
+from include.tracking import KEY_TAG
+
+
+@pytest.fixture
+def register_it(quick_project, store, ledger, tracking):
+    return lambda decision: register_model(decision, quick_project, store, ledger, tracking)
+
+
+def list_versions(tracking, project):
+    with tracking.connect() as client:
+        return client.search_model_versions(f"name = '{project.name}'")
+
+
+def test_a_promoted_model_gets_version_alias_tags_and_card(
+    register_it, decide, quick_project, tracking, ledger, store, read_alias
+):
+    decision = decide()
+    version = register_it(decision)
+    model = decision.candidate.model
+    (stored,) = list_versions(tracking, quick_project)
+    assert (version.model, version.version, version.accuracy) == (model, 1, 0.99)
+    assert (stored.run_id, stored.status) == (model.run_id, "READY")
+    assert stored.source.endswith("/model")
+    assert stored.tags[KEY_TAG] == model.key
+    assert stored.tags["windhover.dataset"] == model.dataset.digest
+    assert stored.tags["windhover.decision"] == "promote: accuracy 0.9900 is enough"
+    assert find_model_version(ledger, quick_project.name, key=model.key) == version
+    assert (find_alias(ledger, quick_project.name, "candidate"), read_alias("candidate")) == (1, "1")
+    assert store.exists(card_address(version))
+
+
+def test_a_retry_finds_the_version(register_it, decide, quick_project, tracking):
+    assert register_it(decide()) == register_it(decide())
+    assert len(list_versions(tracking, quick_project)) == 1
+
+
+def test_attempts_at_once_make_one_version(register_it, decide, quick_project, tracking):
+    decision = decide()
+    with ThreadPoolExecutor(4) as pool:
+        versions = set(pool.map(lambda _: register_it(decision).version, range(4)))
+    assert versions == {1}
+    assert len(list_versions(tracking, quick_project)) == 1
+
+
+def test_different_models_get_versions_in_turn(register_it, decide, read_alias):
+    assert [register_it(decide(name)).version for name in ("a", "b", "a")] == [1, 2, 1]
+    assert read_alias("candidate") == "2"
+
+
+@pytest.mark.parametrize("step", ["write_model_card", "move_alias", "mirror_aliases", "record_model_version"])
+def test_a_crash_at_any_step_is_completed_by_the_retry(
+    register_it, decide, quick_project, tracking, store, monkeypatch, step, read_alias
+):
+    def crash(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(register, step, crash)
+        with pytest.raises(KeyboardInterrupt):
+            register_it(decide())
+    version = register_it(decide())
+    assert [int(stored.version) for stored in list_versions(tracking, quick_project)] == [version.version] == [1]
+    assert read_alias("candidate") == "1"
+    assert store.exists(card_address(version))
+
+
+def test_a_surplus_version_of_a_resent_request_is_removed(register_it, decide, quick_project, tracking, create_version):
+    model = decide().candidate.model
+    for _ in range(2):
+        create_version(model, **{KEY_TAG: model.key})
+    assert register_it(decide()).version == 1
+    assert len(list_versions(tracking, quick_project)) == 1
+
+
+def test_a_rejected_model_is_refused(register_it, decide, quick_project, tracking):
+    with pytest.raises(NotCertifiedError, match=r"accuracy 0\.1 < 0\.9"):
+        register_it(decide(verdict="reject", reasons=("accuracy 0.1 < 0.9",)))
+    assert list_versions(tracking, quick_project) == []
+
+
+def test_a_dead_mlflow_registers_nothing(decide, quick_project, store, ledger, dead_tracking):
+    decision = decide()
+    with pytest.raises(ServiceUnavailableError, match=dead_tracking.uri):
+        register_model(decision, quick_project, store, ledger, dead_tracking)
+    assert find_model_version(ledger, quick_project.name, key=decision.candidate.model.key) is None

@@ -1,0 +1,48 @@
+import shutil
+
+import pytest
+
+from include.contracts import DatasetRef
+from include.settings import REPOSITORY
+from include.storage import digest_bytes
+from include.training import provenance
+from include.training.provenance import candidate_key, digest_code
+
+DATASET = DatasetRef(
+    project="digits", address="digits/images.lance", version=3, digest=digest_bytes(b"a"), images=9, labelled=9
+)
+
+
+def vary(project, section, **changes):
+    return project.model_copy(update={section: getattr(project, section).model_copy(update=changes)})
+
+
+def test_everything_that_makes_the_weights_changes_the_key(project, monkeypatch):
+    keys = {
+        candidate_key(project, DATASET),
+        candidate_key(project, DATASET.model_copy(update={"digest": digest_bytes(b"b")})),
+        candidate_key(vary(project, "training", seed=18), DATASET),
+        candidate_key(vary(project, "training", learning_rate=0.1), DATASET),
+        candidate_key(project.model_copy(update={"classes": project.classes[::-1]}), DATASET),
+        candidate_key(project.model_copy(update={"name": "other"}), DATASET),
+    }
+    monkeypatch.setattr(provenance, "digest_code", lambda: digest_bytes(b"other code"))
+    keys.add(candidate_key(project, DATASET))
+    assert len(keys) == 7
+
+
+@pytest.mark.parametrize(("section", "changes"), [("promotion", {"min_accuracy": 0.1}), ("data", {"shards": 5})])
+def test_what_does_not_make_the_weights_leaves_the_key_alone(project, section, changes):
+    assert candidate_key(vary(project, section, **changes), DATASET) == candidate_key(project, DATASET)
+    renumbered = DATASET.model_copy(update={"version": 4})
+    assert candidate_key(project, renumbered) == candidate_key(project, DATASET)
+
+
+def test_the_code_digest_follows_the_sources_and_not_their_place(tmp_path):
+    for folder in ("training", "vision"):
+        shutil.copytree(
+            REPOSITORY / "include" / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    assert digest_code(tmp_path) == digest_code()
+    (tmp_path / "vision" / "networks.py").write_text("changed")
+    assert digest_code(tmp_path) != digest_code()

@@ -1,0 +1,142 @@
+"""One real stack for all integration tests of a session, on ports and in a home of its own."""
+
+import os
+import random
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from include.settings import REPOSITORY
+
+UP_SECONDS = 420
+
+# Waits for the end of its standard input, which comes however pytest dies, kill -9 included.
+KEEPER = "import subprocess, sys; sys.stdin.read(); subprocess.run([sys.executable, '-m', 'deploy.stack', 'down'])"
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A stack that answers, and how to reach it."""
+
+    home: Path
+    airflow_url: str
+    mlflow_url: str
+    serving_url: str
+    ledger_uri: str
+    store: Path
+    landing: Path
+    environment: dict[str, str]
+    password: str
+    airflow: httpx.Client
+    first_output: str
+
+    def command(self, name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of deploy.stack against this stack."""
+        return run_stack(name, *arguments, environment=self.environment | variables)
+
+
+def run_stack(name: str, *arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `python -m deploy.stack` as people do, from the repository."""
+    command = [sys.executable, "-m", "deploy.stack", name, *arguments]
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False, timeout=UP_SECONDS
+    )
+
+
+def find_free_ports(count: int) -> list[int]:
+    """Find free loopback ports outside the range the kernel hands out to clients."""
+    free: list[int] = []
+    for port in random.sample(range(20_000, 32_000), 500):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        free.append(port)
+        if len(free) == count:
+            return free
+    raise RuntimeError(f"of 500 loopback ports fewer than {count} are free")
+
+
+def fresh_environment(home: Path) -> dict[str, str]:
+    """Return an environment that puts a stack into a home of its own, on free ports."""
+    ports = find_free_ports(4)
+    parts = ("AIRFLOW", "MLFLOW", "SERVING", "POSTGRES")
+    machine = {name: value for name, value in os.environ.items() if not name.startswith(("WINDHOVER_", "AIRFLOW"))}
+    chosen = {f"WINDHOVER_{part}_PORT": str(port) for part, port in zip(parts, ports, strict=True)}
+    return machine | chosen | {"WINDHOVER_HOME": str(home), "COLUMNS": "200"}
+
+
+@pytest.fixture
+def fresh_home() -> Iterator[Callable[[], Path]]:
+    """Make homes that are stopped and removed after the test."""
+    made: list[Path] = []
+
+    def make() -> Path:
+        # Not below pytest's own folder, whose mode it resets: PostgreSQL may run as another user.
+        made.append(Path(tempfile.mkdtemp(prefix="windhover-it-")))
+        return made[-1]
+
+    yield make
+    for home in made:
+        run_stack("down", environment=os.environ | {"WINDHOVER_HOME": str(home)})
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[RunningStack]:
+    """The whole stack, healthy."""
+    home = Path(tempfile.mkdtemp(prefix="windhover-it-"))
+    environment = fresh_environment(home)
+    keeper = subprocess.Popen(
+        [sys.executable, "-c", KEEPER],
+        cwd=REPOSITORY,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        done = run_stack("up", environment=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        running = describe(home, environment, done.stdout)
+        yield running
+        running.airflow.close()
+    finally:
+        assert keeper.stdin is not None
+        keeper.stdin.close()
+        keeper.wait(120)
+        shutil.rmtree(home)
+
+
+def describe(home: Path, environment: dict[str, str], output: str) -> RunningStack:
+    """Read from a running stack how to reach it."""
+    exports = run_stack("env", environment=environment).stdout
+    located = dict(shlex.split(line)[1].split("=", 1) for line in exports.splitlines())
+    airflow_url = f"http://127.0.0.1:{environment['WINDHOVER_AIRFLOW_PORT']}"
+    password = (home / "secrets" / "admin_password").read_text()
+    airflow = httpx.Client(base_url=airflow_url, timeout=60, trust_env=False)
+    answer = airflow.post("/auth/token", json={"username": "admin", "password": password})
+    airflow.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
+    return RunningStack(
+        home=home,
+        airflow_url=airflow_url,
+        mlflow_url=located["WINDHOVER_MLFLOW_URI"],
+        serving_url=located["WINDHOVER_SERVING_URI"],
+        ledger_uri=located["WINDHOVER_LEDGER_URI"],
+        store=Path(located["WINDHOVER_STORE"]),
+        landing=Path(located["WINDHOVER_LANDING"]),
+        environment=environment | located,
+        password=password,
+        airflow=airflow,
+        first_output=output,
+    )

@@ -1,0 +1,38 @@
+import pytest
+from pydantic import ValidationError
+
+from include.storage import Store
+from windhover.operators.stage import StageOperator
+
+
+def make_stage(project):
+    return StageOperator(task_id="stage", project=project)
+
+
+def test_reads_the_whole_project_back(project):
+    assert make_stage(project.model_dump(mode="json")).read_project() == project
+
+
+def test_refuses_a_project_with_an_unknown_setting(project):
+    with pytest.raises(ValidationError, match="colour"):
+        make_stage(project.model_dump(mode="json") | {"colour": "red"}).read_project()
+
+
+def test_locations_are_read_when_asked_for(project, machine, monkeypatch):
+    stage = make_stage(project.model_dump(mode="json"))
+    assert stage.open_store().root == machine / "store"
+    monkeypatch.setenv("WINDHOVER_STORE", "/elsewhere")
+    assert stage.open_store().root == Store("/elsewhere").root
+    assert stage.read_settings().store_uri == "/elsewhere"
+
+
+def test_ledger_comes_from_the_connection_and_mlflow_from_the_settings(project, machine, tracking):
+    stage = make_stage(project.model_dump(mode="json"))
+    assert (stage.open_ledger().url.host, stage.open_ledger().url.password) == ("127.0.0.1", "secret")
+    assert stage.open_tracking().uri == "http://mlflow:5500"
+
+
+def test_evidence_is_not_shared_between_tasks(project):
+    first, second = (make_stage(project.model_dump(mode="json")) for _ in range(2))
+    first.evidence["Endpoint"] = "here"
+    assert second.evidence == {}

@@ -1,0 +1,105 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from include.contracts import DatasetRef, ModelRef
+from include.errors import ContractViolationError, ServiceUnavailableError
+from tests.plugins.samples import DATASET, DRIFT, MODEL
+from tests.plugins.task_runs import NOW, make_event, make_run, run_task
+from windhover.assets import ProjectAssets
+
+ASSETS = ProjectAssets("digits")
+
+
+@pytest.fixture
+def dag(load_dag, machine, tracking):
+    return load_dag("train_model")
+
+
+@pytest.mark.parametrize(
+    ("run_type", "asset", "required"),
+    [
+        pytest.param("asset_triggered", ASSETS.curated_dataset, False, id="new-images"),
+        pytest.param("asset_triggered", ASSETS.retraining_request, True, id="drift-asked"),
+        pytest.param("manual", None, True, id="by-hand"),
+    ],
+)
+def test_training_is_required_when_somebody_asked_for_it(dag, api_server, stages, run_type, asset, required):
+    calls = stages.replace("include.training.selection.select_dataset", DATASET)
+    events = [make_event(asset, DRIFT.model_dump(mode="json"))] if asset else []
+
+    run_task(api_server, dag, "select_dataset", make_run(dag.dag_id, run_type, consumed_asset_events=events))
+
+    assert calls[0]["required"] is required
+    assert DatasetRef.model_validate(api_server.returned["select_dataset"]) == DATASET
+
+
+def test_nothing_newly_labelled_skips(dag, api_server, stages):
+    stages.replace("include.training.selection.select_dataset", None)
+    outcome = run_task(api_server, dag, "select_dataset")
+    assert outcome.state == "skipped"
+    assert "select_dataset" not in api_server.returned
+
+
+def train(dag, api_server, run=None):
+    api_server.returned["select_dataset"] = DATASET.model_dump(mode="json")
+    return run_task(api_server, dag, "train_candidate", run)
+
+
+def test_trains_with_the_project_file_when_the_form_is_empty(dag, api_server, stages, project):
+    calls = stages.replace("include.training.fit.train_candidate", MODEL)
+
+    outcome = train(dag, api_server, make_run(dag.dag_id, partition_key="2026-11-19"))
+
+    assert calls[0]["project"] == project
+    assert calls[0]["dataset"] == DATASET
+    assert calls[0]["run_name"] == "asset_triggered__1"
+    [event] = outcome.announced
+    assert event["partition_key"] == "2026-11-19"
+    assert ModelRef.model_validate(event["extra"]) == MODEL
+    assert ModelRef.model_validate(api_server.returned["train_candidate"]) == MODEL
+    assert outcome.links == {"_link_mlflow_run": "http://mlflow:5500/#/runs/run1"}
+
+
+def test_the_form_overrides_the_project_file(dag, api_server, stages):
+    calls = stages.replace("include.training.fit.train_candidate", MODEL)
+    conf = {"epochs": 3, "learning_rate": 0.5, "seed": 0}
+
+    outcome = train(dag, api_server, make_run(dag.dag_id, "manual", conf=conf))
+
+    training = calls[0]["project"].training
+    assert (training.epochs, training.learning_rate, training.seed) == (3, 0.5, 0)
+    assert outcome.task.overrides == conf
+
+
+def test_a_run_by_hand_without_a_day_announces_for_today(dag, api_server, stages):
+    stages.replace("include.training.fit.train_candidate", MODEL)
+    before = f"{datetime.now(UTC):%Y-%m-%d}"
+    [event] = train(dag, api_server, make_run(dag.dag_id, "manual")).announced
+    assert event["partition_key"] in {before, f"{datetime.now(UTC):%Y-%m-%d}"}
+
+
+def test_an_impossible_setting_is_refused_before_training(dag, api_server, stages):
+    calls = stages.replace("include.training.fit.train_candidate", MODEL)
+    run = make_run(dag.dag_id, "manual", conf={"epoch": 3})
+    outcome = train(dag, api_server, run)
+    assert outcome.state == "failed"
+    assert isinstance(outcome.error, ContractViolationError)
+    assert calls == []
+
+
+def test_mlflow_that_does_not_answer_is_tried_again(dag, api_server, stages):
+    stages.replace("include.training.fit.train_candidate", ServiceUnavailableError("no answer"))
+    outcome = train(dag, api_server)
+    assert outcome.state == "up_for_retry"
+    assert outcome.announced == []
+
+
+def test_of_several_events_any_request_counts(dag, api_server, stages):
+    calls = stages.replace("include.training.selection.select_dataset", DATASET)
+    events = [
+        make_event(ASSETS.curated_dataset, {}, NOW),
+        make_event(ASSETS.retraining_request, {}, NOW - timedelta(hours=1)),
+    ]
+    run_task(api_server, dag, "select_dataset", make_run(dag.dag_id, consumed_asset_events=events))
+    assert calls[0]["required"] is True

@@ -1,0 +1,94 @@
+"""One valid contract of every kind, for the project `digits`."""
+
+from datetime import UTC, datetime
+
+from include.contracts import (
+    BatchRef,
+    DatasetRef,
+    DriftReport,
+    EvaluationReport,
+    ExpectationReport,
+    ModelRef,
+    ModelVersionRef,
+    PerformanceReport,
+    ProfileReport,
+    PromotionDecision,
+    ReleaseRef,
+    RolloutRef,
+    RolloutReport,
+    ShardRef,
+    ShardReport,
+    ValidationReport,
+)
+
+DAY = "2026-11-20"
+START, END = datetime(2026, 11, 20, 9, tzinfo=UTC), datetime(2026, 11, 20, 10, tzinfo=UTC)
+
+
+def digest(letter: str) -> str:
+    """A digest of one letter."""
+    return f"sha256:{letter * 64}"
+
+
+BATCH = BatchRef(project="digits", partition=DAY, folder=f"digits/{DAY}", images=3)
+SHARD = ShardRef(batch=BATCH, index=0, count=1)
+SHARD_REPORT = ShardReport(
+    shard=SHARD, address="digits/staging/s", digest=digest("a"), seen=3, accepted=3, duplicates=0, quarantined=0
+)
+VALIDATION = ValidationReport(
+    project="digits",
+    partition=DAY,
+    address="digits/staging/v",
+    digest=digest("b"),
+    seen=3,
+    accepted=3,
+    duplicates=0,
+    quarantined=0,
+    success=True,
+    data_docs=f"digits/reports/data_docs/{DAY}/index.html",
+)
+BROKEN = ExpectationReport(expectation="expect_unique", column="source", success=False, unexpected=1, rows=("a.png",))
+DATASET = DatasetRef(
+    project="digits", address="digits/images.lance", version=1, digest=digest("c"), images=3, labelled=2
+)
+MODEL = ModelRef(project="digits", key=digest("d"), run_id="run1", weights=digest("e"), dataset=DATASET)
+CHAMPION = ModelRef(project="digits", key=digest("0"), run_id="run0", weights=digest("f"), dataset=DATASET)
+
+
+def evaluate(model: ModelRef, accuracy: float) -> EvaluationReport:
+    """Report an accuracy on one test split."""
+    return EvaluationReport(
+        model=model,
+        test_digest=digest("9"),
+        images=100,
+        accuracy=accuracy,
+        macro_f1=accuracy,
+        worst_class_recall=accuracy,
+        recall_by_class={"0": accuracy},
+        accuracy_by_partition={DAY: accuracy},
+    )
+
+
+EVALUATION = evaluate(MODEL, 0.95)
+PROMOTION = PromotionDecision(verdict="promote", candidate=EVALUATION, reasons=("better",))
+REJECTION = PromotionDecision(verdict="reject", candidate=evaluate(MODEL, 0.5), reasons=("accuracy 0.50", "too low"))
+VERSION = ModelVersionRef(model=MODEL, version=3, accuracy=0.95)
+RELEASE = ReleaseRef(model=VERSION, address="digits/releases/1", digest=digest("1"), parity=0.0)
+ROLLOUT = RolloutRef(id=1, release=RELEASE)
+HEALTHY = RolloutReport(rollout=ROLLOUT, verdict="healthy", reasons=("live",))
+UNHEALTHY = RolloutReport(rollout=ROLLOUT, verdict="unhealthy", reasons=("golden image 3 differs", "by 0.2"))
+PROFILE = ProfileReport(
+    project="digits", start=START, end=END, release=digest("1"), predictions=200, address="digits/profiles/p.parquet"
+)
+DRIFT = DriftReport(
+    project="digits",
+    start=START,
+    end=END,
+    release=digest("1"),
+    verdict="drift",
+    predictions=200,
+    summary="drift: sharpness differs",
+    report="digits/reports/drift/1/index.html",
+)
+STABLE = DRIFT.model_copy(update={"verdict": "stable", "summary": "stable: no feature differs", "report": None})
+PERFORMANCE = PerformanceReport(project="digits", start=START, end=END, predictions=200, labelled=0)
