@@ -5,7 +5,7 @@ FROM python:3.11-slim AS python
 # For builds behind a proxy with a certificate authority of its own: a bundle inside the base image.
 ARG SSL_CERT_FILE
 # A new named volume takes over the owner of the folder it is mounted on.
-RUN groupadd --gid 10001 windhover && useradd --uid 10001 --gid windhover --no-create-home windhover \
+RUN groupadd --gid 10001 windhover && useradd --uid 10001 --gid windhover --home-dir /tmp windhover \
  && install --directory --owner windhover --group windhover \
       /data /data/store /data/landing /data/logs /data/mlflow /data/serving
 WORKDIR /opt/windhover
@@ -16,7 +16,6 @@ ENV PATH=/opt/venv/bin:$PATH \
     DO_NOT_TRACK=1 \
     ORT_DISABLE_TELEMETRY=1 \
     WINDHOVER_HOME=/data \
-    HOME=/tmp \
     TZ=UTC
 ENTRYPOINT ["python", "-m", "deploy.containers.entrypoint"]
 

@@ -58,7 +58,7 @@ browser: environment ## Run only the tests that look at pages in a browser
 	@$(PYTEST) tests/integration -m browser
 
 containers: environment ## Run only the tests that need a container engine
-	@$(PYTEST) tests/integration -m containers
+	@$(PYTEST) tests/integration/containers
 
 lock: environment ## Resolve requirements.txt into requirements.lock
 	@$(BIN)/uv pip compile requirements.txt --universal --python-version 3.11 --quiet -o requirements.lock

@@ -71,6 +71,7 @@ def shared_environment(home: Home) -> dict[str, str]:
             "DO_NOT_TRACK": "1",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "GX_ANALYTICS_ENABLED": "false",
+            "ORT_DISABLE_TELEMETRY": "1",
         }
     )
 

@@ -26,6 +26,11 @@ class Lens:
     rotation: float = 0.0
     brightness: float = 1.0
 
+    def __str__(self) -> str:
+        """Say it in words."""
+        light = "" if self.brightness == 1 else f", {self.brightness:.0%} of the light"
+        return f"blurred by {self.blur:g} pixels, turned by {self.rotation:g}°{light}"
+
 
 CLEAN_LENS = Lens()
 

@@ -10,7 +10,7 @@ from include.cli.terminal import reporting
 from include.cli.workplace import Workplace
 from include.contracts import Contract
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 ProjectName = Annotated[str, typer.Option("--project", "-p", help="A file of include/projects, without .yaml.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON report on stdout.")]
@@ -22,6 +22,13 @@ Day = Annotated[str, typer.Option("--day", help="A delivered day, YYYY-MM-DD.")]
 def lint(project: ProjectName, as_json: Json = False) -> Contract:
     """Check a project file and show every value, defaults included."""
     return Workplace.open(project).project
+
+
+@app.command()
+@reporting
+def validate(project: ProjectName, day: Day, as_json: Json = False) -> Contract:
+    """Ingest the delivery of one day and hold it against its expectations, without publishing it."""
+    return Workplace.open(project).validate(day)
 
 
 @app.command()
@@ -40,51 +47,96 @@ def train(project: ProjectName, as_json: Json = False) -> Contract:
 
 @app.command()
 @reporting
+def evaluate(project: ProjectName, as_json: Json = False) -> Contract:
+    """Measure the newest candidate on the sealed test split."""
+    workplace = Workplace.open(project)
+    candidate = workplace.find_candidate()
+    return workplace.evaluate(candidate, candidate.dataset)
+
+
+@app.command()
+@reporting
 def decide(project: ProjectName, as_json: Json = False) -> Contract:
     """Measure the newest candidate and the champion on the sealed test split, and decide."""
-    return Workplace.open(project).decide()
+    workplace = Workplace.open(project)
+    return workplace.decide(workplace.find_candidate())
 
 
 @app.command()
 @reporting
 def register(project: ProjectName, as_json: Json = False) -> Contract:
     """Register the newest candidate, if the last decision promotes it."""
-    return Workplace.open(project).register()
+    workplace = Workplace.open(project)
+    return workplace.register(workplace.find_candidate())
 
 
 @app.command()
 @reporting
 def package(project: ProjectName, as_json: Json = False) -> Contract:
-    """Export the newest certified version to a release."""
-    return Workplace.open(project).package()
+    """Export the version registered last to a release."""
+    workplace = Workplace.open(project)
+    return workplace.package(workplace.find_certified())
 
 
 @app.command()
 @reporting
 def deploy(project: ProjectName, as_json: Json = False) -> Contract:
-    """Roll the newest certified version out, wait for the serving process, and crown it or roll back."""
-    return Workplace.open(project).deploy()
+    """Roll the version registered last out, wait for the serving process, and crown it or roll back."""
+    from include.cli.rollouts import deploy
+
+    workplace = Workplace.open(project)
+    return deploy(workplace, workplace.package(workplace.find_certified()))
+
+
+@app.command()
+@reporting
+def rollback(project: ProjectName, as_json: Json = False) -> Contract:
+    """Take the release that serves now back, and wait until the one before it serves again."""
+    from include.cli.rollouts import return_to_previous
+
+    return return_to_previous(Workplace.open(project))
 
 
 @app.command()
 @reporting
 def predict(
-    project: ProjectName, image: Annotated[Path, typer.Argument(help="A PNG file.")], as_json: Json = False
+    project: ProjectName, image: Annotated[Path, typer.Argument(help="An image file.")], as_json: Json = False
 ) -> Any:
     """Ask the serving process about one image."""
-    return Workplace.open(project).predict(image)
+    from include.cli.endpoint import ask_prediction
+
+    workplace = Workplace.open(project)
+    return ask_prediction(workplace.settings.serving_uri, workplace.project.name, image)
+
+
+@app.command()
+@reporting
+def feedback(
+    project: ProjectName,
+    request_id: Annotated[str, typer.Argument(help="The request_id that came with a prediction.")],
+    label: Annotated[str, typer.Argument(help="What the image really showed.")],
+    as_json: Json = False,
+) -> Any:
+    """Tell the serving process what an answered image showed."""
+    from include.cli.endpoint import send_feedback
+
+    workplace = Workplace.open(project)
+    return send_feedback(workplace.settings.serving_uri, workplace.project.name, request_id, label)
 
 
 @app.command()
 @reporting
 def monitor(
     project: ProjectName,
-    minutes: Annotated[int, typer.Option(min=1, help="Length of the window that ends now.")] = 60,
+    minutes: Annotated[
+        int | None, typer.Option(min=1, help="Length of the window that ends now; the project file's unless given.")
+    ] = None,
     as_json: Json = False,
-) -> Contract:
-    """Hold the predictions of the last minutes against the release's reference."""
-    end = datetime.now(UTC)
-    return Workplace.open(project).monitor(end - timedelta(minutes=minutes), end)
+) -> Any:
+    """Measure drift and accuracy of the last minutes; drift opens an episode, which asks for a retraining."""
+    workplace, end = Workplace.open(project), datetime.now(UTC)
+    window = timedelta(minutes=minutes or workplace.project.monitoring.window_minutes)
+    return workplace.monitor(end - window, end)
 
 
 @app.command()
@@ -95,4 +147,6 @@ def lifecycle(
     as_json: Json = False,
 ) -> Any:
     """Run ingest to deploy in this one process, and say how long each stage took."""
-    return Workplace.open(project).lifecycle(days)
+    from include.cli.lifecycle import run_lifecycle
+
+    return run_lifecycle(Workplace.open(project), days)

@@ -1,5 +1,6 @@
 """Releases, the rollouts that put them into service, and which one serves."""
 
+from itertools import takewhile
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,6 +38,30 @@ def find_serving_releases(ledger: Ledger) -> dict[str, ReleaseRef]:
     )
     with ledger.begin() as connection:
         return {project: ReleaseRef.model_validate(release) for project, release in connection.execute(chosen)}
+
+
+def find_serving_rollouts(ledger: Ledger, project: str) -> list[RolloutRef]:
+    """Return the rollouts that put into service what serves a project now, oldest first.
+
+    Several where a release was rolled out again; none where the newest rollout was taken back.
+    """
+    up_to_now = sa.and_(serving.c.project == rollouts.c.project, serving.c.rollout >= rollouts.c.id)
+    packaged = sa.and_(releases.c.project == rollouts.c.project, releases.c.digest == rollouts.c.release_digest)
+    history = (
+        sa.select(rollouts, releases.c.release, serving.c.rollout.label("now"), serving.c.release_digest.label("live"))
+        .join_from(rollouts, serving, up_to_now)
+        .join(releases, packaged)
+        .where(rollouts.c.project == project, rollouts.c.state != "rolled_back")
+        .order_by(rollouts.c.id.desc())
+    )
+    with ledger.begin() as connection:
+        rows = connection.execute(history).all()
+    if not rows or rows[0].id != rows[0].now:
+        return []
+    return [
+        RolloutRef(id=row.id, release=ReleaseRef.model_validate(row.release), previous=row.previous_digest)
+        for row in reversed(list(takewhile(lambda row: row.release_digest == row.live, rows)))
+    ]
 
 
 def start_rollout(ledger: Ledger, release: ReleaseRef, run: str) -> RolloutRef:

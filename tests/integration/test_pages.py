@@ -74,7 +74,7 @@ def test_every_dag_has_a_page(look, stack, dag):
 
 def test_a_task_shows_the_buttons_that_lead_to_its_evidence(look, stack, airflow):
     run = newest(airflow, "ingest_images", "validate_images")
-    text = look(f"{stack.airflow_url}/dags/digits.ingest_images/runs/{run}/tasks/validate_images", "Data Docs")
+    text = look(f"{stack.airflow_url}/dags/digits.ingest_images/runs/{run}/tasks/validate_images/details", "Data Docs")
     assert "Quarantine" in text
 
 

@@ -61,12 +61,13 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
 class PlayedTracking:
     """Knows addresses of runs, and asks nobody."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, page: str) -> None:
         self.uri = uri
+        self.page = page
 
     def run_url(self, run_id: str) -> str:
         """Page of a run."""
-        return f"{self.uri}/#/runs/{run_id}"
+        return f"{self.page}/#/runs/{run_id}"
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ class IngestImagesOperator(StageOperator):
         shard = ShardRef.model_validate(self.shard)
         landing = self.read_settings().landing_folder
         report = ingest_shard(self.read_project(), shard, landing, self.open_store())
+        self.log.info("%d seen: %d accepted, %d quarantined", report.seen, report.accepted, report.quarantined)
         return report.model_dump(mode="json")
 
 
@@ -60,6 +61,8 @@ class ValidateImagesOperator(StageOperator):
         report = validate_partition(project, reports, self.open_store())
         self.evidence["Data Docs"] = page_of(report.data_docs)
         self.evidence["Quarantine"] = f"{PAGES}/quarantine/{project.name}/{report.partition}"
+        met = sum(expectation.success for expectation in report.expectations)
+        self.log.info("%d of %d expectations met; in quarantine: %s", met, len(report.expectations), report.reasons)
         require_quality(project, report)
         return report.model_dump(mode="json")
 
@@ -85,6 +88,7 @@ class PublishDatasetOperator(StageOperator):
         # The same for every attempt: a retry may take over the lease of the attempt it replaces.
         holder = f"{context['dag_run'].dag_id}/{context['run_id']}"
         dataset = publish_partition(self.read_project(), report, self.open_store(), self.open_ledger(), holder)
+        self.log.info("version %d: %d images, %d labelled", dataset.version, dataset.images, dataset.labelled)
         return dataset.model_dump(mode="json")
 
 

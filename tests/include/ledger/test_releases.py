@@ -83,14 +83,24 @@ def test_reverting_the_first_release_leaves_none(ledger: Ledger, packaged: Relea
     assert served(ledger) is None
 
 
-def test_a_late_attempt_of_a_reverted_run_does_not_serve_it_again(ledger: Ledger, packaged: Releases):
+def test_a_late_attempt_does_not_complete_a_reverted_rollout(ledger: Ledger, packaged: Releases):
     start_rollout(ledger, packaged["a"], "run 1")
     second = start_rollout(ledger, packaged["b"], "run 2")
     revert_rollout(ledger, second, ["wrong answers"])
-    assert start_rollout(ledger, packaged["b"], "run 2").id == second.id
     complete_rollout(ledger, second)
     assert served(ledger) == packaged["a"]
     assert state(ledger, second) == "rolled_back"
+
+
+def test_a_run_cleared_after_its_rollout_was_reverted_tries_again(ledger: Ledger, packaged: Releases):
+    start_rollout(ledger, packaged["a"], "run 1")
+    second = start_rollout(ledger, packaged["b"], "run 2")
+    revert_rollout(ledger, second, ["the serving process was down"])
+    again = start_rollout(ledger, packaged["b"], "run 2")
+    assert (again.id, again.previous) == (second.id, packaged["a"].digest)
+    assert served(ledger) == packaged["b"]
+    complete_rollout(ledger, again)
+    assert state(ledger, again) == "completed"
 
 
 def test_reverting_leaves_a_newer_rollout_alone(ledger: Ledger, packaged: Releases):

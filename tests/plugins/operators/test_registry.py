@@ -1,7 +1,7 @@
 import pytest
 
 from include.contracts import ModelVersionRef
-from include.ledger.episodes import find_unclosed_episode, open_episode
+from include.ledger.episodes import answer_episode, find_unclosed_episode, open_episode
 from tests.plugins.samples import DAY, DRIFT, PROMOTION, REJECTION, VERSION
 from tests.plugins.task_runs import make_run, run_task
 
@@ -27,9 +27,14 @@ def test_a_promoted_candidate_is_registered_and_announced(dag, api_server, stage
     assert outcome.links == {"_link_model_card": "/windhover/reports/digits/reports/model_card/3/x"}
 
 
-def test_a_rejected_candidate_is_skipped_and_ends_the_episode(dag, api_server, stages, ledger_connection):
+@pytest.mark.parametrize("answered", [True, False], ids=["its-training-was-asked-for", "nobody-has-answered-it-yet"])
+def test_a_rejected_candidate_is_skipped_and_ends_an_answered_episode(
+    dag, api_server, stages, ledger_connection, answered
+):
     calls = stages.replace("include.registry.register.register_model", VERSION)
-    open_episode(ledger_connection, DRIFT)
+    episode = open_episode(ledger_connection, DRIFT)
+    if answered:
+        answer_episode(ledger_connection, episode, "the monitor's run")
     api_server.returned["decide_promotion"] = REJECTION.model_dump(mode="json")
 
     outcome = run_task(api_server, dag, "register_model")
@@ -37,4 +42,4 @@ def test_a_rejected_candidate_is_skipped_and_ends_the_episode(dag, api_server, s
     assert outcome.state == "skipped"
     assert outcome.announced == []
     assert calls == []
-    assert find_unclosed_episode(ledger_connection, "digits") is None
+    assert (find_unclosed_episode(ledger_connection, "digits") is None) == answered

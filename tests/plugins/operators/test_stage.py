@@ -26,10 +26,12 @@ def test_locations_are_read_when_asked_for(project, machine, monkeypatch):
     assert stage.read_settings().store_uri == "/elsewhere"
 
 
-def test_ledger_comes_from_the_connection_and_mlflow_from_the_settings(project, machine, tracking):
+def test_ledger_comes_from_the_connection_and_mlflow_from_the_settings(project, machine, tracking, monkeypatch):
+    monkeypatch.setenv("WINDHOVER_MLFLOW_PUBLIC", "https://mlflow.example")
     stage = make_stage(project.model_dump(mode="json"))
     assert (stage.open_ledger().url.host, stage.open_ledger().url.password) == ("127.0.0.1", "secret")
     assert stage.open_tracking().uri == "http://mlflow:5500"
+    assert stage.open_tracking().run_url("7") == "https://mlflow.example/#/runs/7"
 
 
 def test_evidence_is_not_shared_between_tasks(project):
