@@ -80,7 +80,7 @@ def close(home: Home, story: Story, picture: Path, page: Path, seconds: float) -
     for name, sample in story.outcome.samples.items():
         table.add_row(name, str(sample.answered), f"{sample.accuracy:.1%}", str(len(sample.failures)))
     console.print(table)
-    places = {"Airflow (admin)": home.airflow_url, "MLflow": home.mlflow_url, "Endpoint": f"{home.serving_url}/docs"}
+    places = {"Airflow (admin)": home.airflow_url, "MLflow": home.mlflow_url, "Endpoint": home.serving_url}
     for name, address in {**places, **story.outcome.links, "Picture": picture, "Page": f"file://{page}"}.items():
         console.print(f"  {name:<16} {address}", soft_wrap=True)
     console.print(f"  {'Password':<16} in {home.secrets / 'admin_password'}", soft_wrap=True)

@@ -29,12 +29,12 @@ def run_lifecycle(workplace: Workplace, days: Sequence[str]) -> dict[str, Any]:
     dataset = [timed("ingest", partial(workplace.ingest, day)) for day in days][-1]
     candidate = timed("train", workplace.train)
     champion = find_champion(workplace.project.name, workplace.ledger)
-    version = champion if champion and champion.model.key == candidate.key else None
-    promoted = version is None
-    if promoted:
+    if champion is not None and champion.model.key == candidate.key:
+        promoted, version = False, champion
+    else:
         timed("decide", partial(workplace.decide, candidate))
-        version = timed("register", partial(workplace.register, candidate))
-    release = timed("package", lambda: workplace.package(version))
+        promoted, version = True, timed("register", partial(workplace.register, candidate))
+    release = timed("package", partial(workplace.package, version))
     timed("deploy", partial(deploy, workplace, release))
     return {
         "dataset": dataset.digest,

@@ -2,10 +2,14 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from include.cli.workplace import Workplace
 from include.contracts import ReleaseRef, RolloutRef, RolloutReport
 from include.errors import ArtifactNotFoundError, RolloutFailedError
+
+if TYPE_CHECKING:
+    from include.ledger import Ledger
 
 POLL_SECONDS = 0.2
 TAKEN_BACK = "taken back from the command line"
@@ -49,7 +53,10 @@ def return_to_previous(workplace: Workplace) -> ReleaseRef:
     name, ledger = workplace.project.name, workplace.ledger
     rollouts = find_serving_rollouts(ledger, name)
     if not rollouts:
-        raise ArtifactNotFoundError(f"{name} has no release in service that could be taken back; see `deploy`")
+        raise ArtifactNotFoundError(
+            f"nothing to take back: {_describe_service(name, ledger)}; `deploy` puts the version registered last into "
+            "service"
+        )
     taken, previous = rollouts[-1].release.digest, rollouts[0].previous
     if previous is None:
         raise ArtifactNotFoundError(f"{name} served nothing before {taken}; deploy another version instead")
@@ -60,6 +67,15 @@ def return_to_previous(workplace: Workplace) -> ReleaseRef:
     if report.verdict == "unhealthy":
         raise RolloutFailedError(f"{taken} is taken back, but {'; '.join(report.reasons)}; see `make status`")
     return release
+
+
+def _describe_service(project: str, ledger: "Ledger") -> str:
+    from include.ledger.releases import find_serving_releases
+
+    release = find_serving_releases(ledger).get(project)
+    if release is None:
+        return f"{project} has no release in service"
+    return f"{project} has returned to {release.digest} already"
 
 
 def _wait_for_verdict(workplace: Workplace, rollout: RolloutRef) -> RolloutReport:

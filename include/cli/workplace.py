@@ -39,7 +39,7 @@ class Workplace:
         known = sorted(path.stem for path in settings.projects.glob("*.yaml"))
         if name not in known:
             raise ProjectFileError(
-                f"no project {name!r} in {settings.projects}, only {', '.join(known) or 'an empty folder'}; "
+                f"no project {name!r} in {settings.projects}, which holds {', '.join(known) or 'nothing'}; "
                 "`make new-project` writes one"
             )
         return cls(load_project(settings.projects / f"{name}.yaml"), settings)
@@ -77,7 +77,8 @@ class Workplace:
         """Ingest the delivery of one day and hold it against its gate; nothing is published."""
         from include.data.arrivals import find_complete_batch, plan_shards
         from include.data.ingestion import ingest_shard
-        from include.data.validation import require_quality, validate_partition
+        from include.data.quality import require_quality
+        from include.data.validation import validate_partition
 
         landing = self.settings.landing_folder
         batch = find_complete_batch(self.project, landing, day)

@@ -76,12 +76,16 @@ def summarise(result: ExpectationSuiteValidationResult) -> tuple[ExpectationRepo
 def _summarise_one(result: Any) -> ExpectationReport:
     config = result.expectation_config
     rows = [str(row["source"]) for row in result.result.get("unexpected_index_list") or ()]
-    if result.exception_info and result.exception_info.get("raised_exception"):
-        rows = [str(result.exception_info.get("exception_message"))]
     return ExpectationReport(
         expectation=config.type,
         column=config.kwargs.get("column") or config.kwargs.get("column_A"),
         success=bool(result.success),
         unexpected=int(result.result.get("unexpected_count") or 0),
-        rows=tuple(rows[:MAX_NAMED_ROWS]),
+        rows=tuple((_read_exceptions(result.exception_info) or rows)[:MAX_NAMED_ROWS]),
     )
+
+
+def _read_exceptions(info: dict[str, Any]) -> list[str]:
+    """Say why an expectation could not be checked; the exceptions of metrics stand under the metrics' names."""
+    nested = (value for value in info.values() if isinstance(value, dict))
+    return sorted({str(one["exception_message"]) for one in (info, *nested) if one.get("raised_exception")})

@@ -54,6 +54,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Windhover serving",
         summary="Answers images with the release that the ledger names.",
         lifespan=_run_service,
+        # FastAPI's own pages draw their scripts from a content delivery network; `/` lists the endpoints without one.
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.settings = settings or load_settings()
     add_refusals(app)
@@ -125,9 +128,10 @@ async def show_readiness(service: ServiceOf) -> dict[str, Any]:
 
 
 @router.get("/", include_in_schema=False)
-async def show_page(service: ServiceOf) -> HTMLResponse:
-    """Show people what is served."""
-    page = pages.get_template("page.html").render(projects=service.plan.describe())
+async def show_page(request: Request, service: ServiceOf) -> HTMLResponse:
+    """Show people what is served and how to ask, and let them try it."""
+    endpoints = request.app.openapi()["paths"]
+    page = pages.get_template("page.html").render(projects=service.plan.describe(), endpoints=endpoints)
     return HTMLResponse(page)
 
 

@@ -55,5 +55,5 @@ def add_refusals(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def refuse_fields(request: Request, error: RequestValidationError) -> JSONResponse:
         faults = (f"{'.'.join(map(str, fault['loc'][1:])) or 'body'}: {fault['msg']}" for fault in error.errors())
-        refusal = Refusal(error="bad_request", reason="; ".join(faults), remedy="see /docs for the fields")
+        refusal = Refusal(error="bad_request", reason="; ".join(faults), remedy="see /openapi.json for the fields")
         return JSONResponse(refusal.model_dump(), UNREADABLE_STATUS)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from torch import nn
 
@@ -82,6 +81,9 @@ def _stage(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 
 
 def _torchvision_network(training: TrainingConfig, classes: int) -> nn.Module:
+    # A second of every task that loads a model; only its own networks need it.
+    import torchvision  # type: ignore[import-untyped]
+
     name = training.architecture
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:

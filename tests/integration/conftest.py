@@ -4,10 +4,12 @@ import os
 import random
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,3 +142,53 @@ def describe(home: Path, environment: dict[str, str], output: str) -> RunningSta
         airflow=airflow,
         first_output=output,
     )
+
+
+STORY = [sys.executable, "-u", "-m", "examples.story"]
+PLAY_SECONDS = 1200
+
+
+@dataclass(frozen=True)
+class Played:
+    """A story that was told, and what it said."""
+
+    interrupted: tuple[int, str]
+    refused: tuple[int, str]
+    told: tuple[int, str]
+
+
+def start_story(stack):
+    return subprocess.Popen(
+        STORY,
+        cwd=REPOSITORY,
+        env=stack.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def read_until(story, text):
+    """Read what a story prints until a text comes; return all of it."""
+    lines = []
+    for line in story.stdout:
+        lines.append(line)
+        if text in line:
+            return "".join(lines)
+    raise AssertionError(f"{text!r} never came: {''.join(lines)}")
+
+
+@pytest.fixture(scope="session")
+def played(stack):
+    story = start_story(stack)
+    said = read_until(story, "Open the curtain")
+    time.sleep(2)  # into the backfill, which gives no sign of having begun
+    story.send_signal(signal.SIGINT)
+    interrupted = said + story.communicate(timeout=60)[0]
+
+    telling = start_story(stack)
+    said = read_until(telling, "Serving")
+    second = subprocess.run(STORY, cwd=REPOSITORY, env=stack.environment, capture_output=True, text=True, check=False)
+    told = said + telling.communicate(timeout=PLAY_SECONDS)[0]
+    return Played((story.returncode, interrupted), (second.returncode, second.stdout), (telling.returncode, told))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from examples.camera import CLEAN_LENS, LIVE_SPECIMENS, photograph
 from examples.story.airflow_client import AirflowClient
-from tests.integration.test_story import played as played
 
 pytestmark = [pytest.mark.integration, pytest.mark.browser]
 
@@ -92,6 +92,15 @@ def test_a_task_shows_the_buttons_that_lead_to_its_evidence(look, stack, airflow
 def test_evidence_opens(look, airflow, dag, task, link, says):
     run = newest(airflow, dag, task)
     assert says.lower() in look(airflow.link(f"digits.{dag}", run, task, link), says).lower()
+
+
+def test_the_endpoint_page_answers_an_image(look, page, stack, tmp_path):
+    look(stack.serving_url, "Try it")
+    image = tmp_path / "digit.png"
+    image.write_bytes(photograph(LIVE_SPECIMENS[0], CLEAN_LENS, 0))
+    page.locator("input[type=file]").set_input_files(image)
+    page.get_by_role("button", name="Classify").click()
+    page.get_by_text('"predicted"').wait_for()
 
 
 def test_the_form_of_a_training_explains_its_fields(look, page, stack):

@@ -1,11 +1,5 @@
 """The whole loop, played on the real stack: interrupted once, refused twice at once, then to its end."""
 
-import signal
-import subprocess
-import sys
-import time
-from dataclasses import dataclass
-
 import httpx
 import pytest
 from mlflow import MlflowClient
@@ -16,58 +10,8 @@ from include.ledger.datasets import find_latest_dataset, list_partitions
 from include.ledger.episodes import find_unclosed_episode
 from include.ledger.models import find_alias
 from include.ledger.releases import find_serving_releases
-from include.settings import REPOSITORY
 
 pytestmark = pytest.mark.integration
-
-STORY = [sys.executable, "-u", "-m", "examples.story"]
-PLAY_SECONDS = 1200
-
-
-@dataclass(frozen=True)
-class Played:
-    """A story that was told, and what it said."""
-
-    interrupted: tuple[int, str]
-    refused: tuple[int, str]
-    told: tuple[int, str]
-
-
-def start_story(stack):
-    return subprocess.Popen(
-        STORY,
-        cwd=REPOSITORY,
-        env=stack.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def read_until(story, text):
-    """Read what a story prints until a text comes; return all of it."""
-    lines = []
-    for line in story.stdout:
-        lines.append(line)
-        if text in line:
-            return "".join(lines)
-    raise AssertionError(f"{text!r} never came: {''.join(lines)}")
-
-
-@pytest.fixture(scope="session")
-def played(stack):
-    story = start_story(stack)
-    said = read_until(story, "Open the curtain")
-    time.sleep(2)  # into the backfill, which gives no sign of having begun
-    story.send_signal(signal.SIGINT)
-    interrupted = said + story.communicate(timeout=60)[0]
-
-    telling = start_story(stack)
-    said = read_until(telling, "Serving")
-    second = subprocess.run(STORY, cwd=REPOSITORY, env=stack.environment, capture_output=True, text=True, check=False)
-    told = said + telling.communicate(timeout=PLAY_SECONDS)[0]
-    return Played((story.returncode, interrupted), (second.returncode, second.stdout), (telling.returncode, told))
 
 
 @pytest.fixture

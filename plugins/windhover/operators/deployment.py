@@ -80,7 +80,7 @@ class CompleteRolloutOperator(StageOperator):
         complete_rollout(rollout, ledger)
         crown_champion(rollout.release.model, ledger, self.open_tracking(), reason=f"rollout {rollout.id} is healthy")
         close_episodes(ledger, self.read_project().name)
-        self.evidence["Endpoint"] = f"{self.read_settings().serving_page}/docs"
+        self.evidence["Endpoint"] = self.read_settings().serving_page
         announce(reference := rollout.release.model_dump(mode="json"), self.outlets, context)
         return reference
 
@@ -107,5 +107,5 @@ class RollBackOperator(StageOperator):
             raise AirflowSkipException("the run failed before anything was rolled out; the old release still serves")
         rollout, reason = RolloutRef.model_validate(self.rollout), "judge_rollout failed; its log has the reasons"
         roll_back(RolloutReport(rollout=rollout, verdict="unhealthy", reasons=(reason,)), self.open_ledger())
-        self.evidence["Endpoint"] = f"{self.read_settings().serving_page}/docs"
+        self.evidence["Endpoint"] = self.read_settings().serving_page
         return rollout.model_dump(mode="json")

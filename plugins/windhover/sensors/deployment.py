@@ -50,7 +50,7 @@ class RolloutSensor(BaseSensorOperator):
 
     def rule(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
         """Pass a healthy release on; fail with the reasons of an unhealthy one."""
-        self.evidence["Endpoint"] = f"{load_settings().serving_page}/docs"
+        self.evidence["Endpoint"] = load_settings().serving_page
         report = RolloutReport.model_validate(event)
         if report.verdict == "unhealthy":
             raise RolloutFailedError(f"rollout {report.rollout.id}: {'; '.join(report.reasons)}")

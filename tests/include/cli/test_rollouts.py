@@ -100,7 +100,7 @@ def test_returns_to_the_release_before_once(serving, workplace, make, ledger, ma
     assert return_to_previous(workplace()) == first
     assert serving.state(machine.project)["live"] == wanted(ledger, machine) == first.digest
     assert aliases(mlflow_uri, machine) == {"champion": "2", "previous": "1"}
-    with pytest.raises(ArtifactNotFoundError, match="no release in service that could be taken back"):
+    with pytest.raises(ArtifactNotFoundError, match=f"nothing to take back: .* has returned to {first.digest} already"):
         return_to_previous(workplace())
     deploy(workplace(), second)
     assert wanted(ledger, machine) == second.digest

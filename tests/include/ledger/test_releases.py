@@ -11,6 +11,7 @@ from include.ledger.releases import (
     complete_rollout,
     find_release,
     find_serving_releases,
+    find_serving_rollouts,
     record_release,
     revert_rollout,
     start_rollout,
@@ -137,3 +138,36 @@ def test_projects_are_served_side_by_side(ledger: Ledger, make_release: Callable
         record_release(ledger, release)
         start_rollout(ledger, release, "run")
     assert find_serving_releases(ledger) == wanted
+
+
+def test_the_rollout_that_serves_is_known_until_it_is_taken_back(ledger: Ledger, packaged: Releases):
+    assert find_serving_rollouts(ledger, "digits") == []
+    start_rollout(ledger, packaged["a"], "run 1")
+    second = start_rollout(ledger, packaged["b"], "run 2")
+    assert find_serving_rollouts(ledger, "digits") == [second]
+    assert find_serving_rollouts(ledger, "parts") == []
+    revert_rollout(ledger, second, ["wrong answers"])
+    assert find_serving_rollouts(ledger, "digits") == []
+
+
+def test_all_rollouts_in_a_row_of_what_serves_are_known_oldest_first(ledger: Ledger, packaged: Releases):
+    for run, name in enumerate("aba"):
+        start_rollout(ledger, packaged[name], f"run {run}")
+    again = start_rollout(ledger, packaged["a"], "run 4")
+    found = find_serving_rollouts(ledger, "digits")
+    assert [(rollout.id, rollout.previous) for rollout in found] == [
+        (again.id - 1, packaged["b"].digest),
+        (again.id, packaged["a"].digest),
+    ]
+    for rollout in found:
+        revert_rollout(ledger, rollout, ["wrong answers"])
+    assert served(ledger) == packaged["b"]
+
+
+def test_a_rollout_that_is_tried_again_counts_from_then_on(ledger: Ledger, packaged: Releases):
+    first = start_rollout(ledger, packaged["a"], "run 1")
+    revert_rollout(ledger, first, ["cold start"])
+    start_rollout(ledger, packaged["b"], "run 2")
+    again = start_rollout(ledger, packaged["a"], "run 1")
+    assert again.id == first.id
+    assert find_serving_rollouts(ledger, "digits") == [again]

@@ -11,7 +11,7 @@ from windhover.assets import ProjectAssets
 CERTIFIED_MODEL = ProjectAssets("digits").certified_model
 EVENT = make_event(CERTIFIED_MODEL, VERSION.model_dump(mode="json"))
 CARD = {"_link_model_card": "/windhover/reports/digits/reports/model_card/3/x"}
-ENDPOINT = {"_link_endpoint": "http://serving.example/docs"}
+ENDPOINT = {"_link_endpoint": "http://serving.example"}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from tests.plugins.samples import HEALTHY, ROLLOUT, UNHEALTHY
 from tests.plugins.task_runs import run_task
 from windhover.triggers.deployment import RolloutTrigger
 
-ENDPOINT = {"_link_endpoint": "http://serving.example/docs"}
+ENDPOINT = {"_link_endpoint": "http://serving.example"}
 
 
 @pytest.fixture

@@ -1,0 +1,93 @@
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from include.errors import ArtifactNotFoundError, ContractViolationError
+from include.predictions import STATISTICS
+from include.serving import model as model_module
+from include.serving.model import load_model
+from include.storage import digest_folder
+from include.vision.decoding import RejectedImageError
+from include.vision.releases import release_address
+
+
+def test_answers_with_the_most_probable_class_and_what_the_image_is_like(store, make_release, png):
+    answer = load_model(store, make_release(7)).answer(png)
+    assert answer.predicted == max(answer.probabilities, key=answer.probabilities.get) == "7"
+    assert answer.confidence == answer.probabilities["7"]
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert set(answer.statistics) == set(STATISTICS)
+    assert (answer.statistics["width"], answer.statistics["height"]) == (32, 32)
+
+
+def test_threads_that_ask_at_once_get_the_same_answer(store, make_release, png):
+    model = load_model(store, make_release(3))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(model.answer, [png] * 64))
+    assert all(answer == answers[0] for answer in answers)
+
+
+@pytest.mark.parametrize(("data", "reason"), [(b"", "empty"), (b"x" * 51, "too_large_bytes"), (b"x", "not_an_image")])
+def test_a_release_takes_only_images_within_its_own_limits(store, make_release, data, reason):
+    model = load_model(store, make_release(max_bytes=50))
+    with pytest.raises(RejectedImageError) as raised:
+        model.answer(data)
+    assert raised.value.reason == reason
+
+
+def test_a_release_that_answers_otherwise_than_when_it_was_packaged_is_refused(store, make_release):
+    with pytest.raises(ContractViolationError, match=r"golden/000\.png .* off; 1\.00e-04 is allowed.*Package it again"):
+        load_model(store, make_release(1, answers=np.eye(10)[5]))
+
+
+def test_a_difference_within_the_tolerance_is_none(store, make_release):
+    packaged = load_model(store, make_release(1)).manifest.golden[0].probabilities
+    nudged = np.array(packaged) + 5e-5 * np.eye(10)[2]
+    assert load_model(store, make_release(1, answers=nudged)).manifest.golden[0].probabilities != packaged
+
+
+def test_no_number_is_no_right_answer(store, make_release, monkeypatch):
+    release = make_release(1)
+    monkeypatch.setattr(model_module, "run_graph", lambda *_: np.full((1, 10), np.nan, np.float32))
+    with pytest.raises(ContractViolationError, match="nan off"):
+        load_model(store, release)
+
+
+def test_a_graph_that_cannot_take_the_golden_image_is_refused(store, make_release, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("Unexpected input data type")
+
+    release = make_release(1)
+    monkeypatch.setattr(model_module, "run_graph", fail)
+    with pytest.raises(ContractViolationError, match=r"golden/000\.png of release .* fails: Unexpected input"):
+        load_model(store, release)
+
+
+def test_a_golden_image_that_is_none_is_refused(store, make_release):
+    release = make_release(1)
+    folder = store.path(release.address)
+    (folder / "golden" / "000.png").write_bytes(b"not a picture")
+    spoiled = release.model_copy(update={"digest": digest_folder(folder)})
+    with pytest.raises(ContractViolationError, match=r"golden/000\.png of release .* fails: no header of PNG"):
+        load_model(store, spoiled)
+
+
+def test_a_release_of_another_project_is_refused(store, make_release):
+    release = make_release(1, name="defects")
+    stolen = release.model.model.model_copy(update={"project": "digits"})
+    offered = release.model_copy(update={"model": release.model.model_copy(update={"model": stolen})})
+    with pytest.raises(ContractViolationError, match="was made for project defects"):
+        load_model(store, offered)
+
+
+def test_a_changed_or_missing_bundle_is_not_loaded(store, make_release):
+    release = make_release(1)
+    folder = store.path(release_address("digits", release.digest))
+    (folder / "extra.txt").write_text("planted")
+    with pytest.raises(ContractViolationError, match="damaged"):
+        load_model(store, release)
+    shutil.rmtree(folder)
+    with pytest.raises(ArtifactNotFoundError, match="no release at"):
+        load_model(store, release)
