@@ -23,6 +23,7 @@ from include.ledger.tables import metadata
 from include.project import Project, load_project
 from include.settings import REPOSITORY
 from include.storage import Store
+from tests import airflow_home as airflow_home  # before anything imports Airflow
 
 START_SECONDS = 90
 IMAGES = 400
@@ -142,7 +143,9 @@ def mlflow_uri(create_database: Callable[[str], str]) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="windhover-test-"))
     port = find_free_port()
     uri = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    # Its job runners evaluate language models; four idle processes would be in every test's way.
+    command = ["env", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", sys.executable, "-m", "mlflow", "server"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", backend, "--artifacts-destination", str(folder / "artifacts")]
     command += ["--serve-artifacts", "--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"]
     with keep_running(command, folder, lambda: _answers_http(f"{uri}/health")):

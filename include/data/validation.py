@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from include.contracts import ShardReport, ValidationReport
 from include.data.data_docs import render_page
 from include.data.expectations import run_expectations, summarise
-from include.data.quality import require_quality as require_quality
 from include.data.staging import (
     ACCEPTED,
     IMAGES,

@@ -48,7 +48,7 @@ def hold_lease(ledger: Ledger, name: str, holder: str, seconds: int = 600) -> It
         epoch = connection.scalar(take.returning(leases.c.epoch))
         if epoch is None:
             other = connection.scalar(sa.select(leases.c.holder).where(leases.c.name == name))
-            raise LeaseHeldError(f"{name!r} is being written by {other}; this attempt will be retried")
+            raise LeaseHeldError(f"{name!r} is being written by {other}; try again once that has ended")
     lease = Lease(name, epoch)
     try:
         yield lease

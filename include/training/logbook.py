@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from mlflow import MlflowException
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from include.contracts import DatasetRef, Digest
@@ -121,6 +122,13 @@ def _describe(tracking: Tracking, run_id: str, project: Project, dataset: Datase
     digest = dataset.digest.removeprefix("sha256:")[:DATASET_DIGEST_LENGTH]
     source = f"{dataset.address}@{dataset.version}"
     used = Dataset(name=dataset.project, digest=digest, source_type="lance", source=source)
+    inputs = [DatasetInput(used, [InputTag("mlflow.data.context", "training")])]
     with tracking.connect() as client:
         client.log_batch(run_id, params=params)
-        client.log_inputs(run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
+        try:
+            client.log_inputs(run_id, inputs)
+        except MlflowException as error:
+            # MLflow looks a dataset up, then inserts it: of two that log it first at once, one trips.
+            if "UniqueViolation" not in str(error):
+                raise
+            client.log_inputs(run_id, inputs)

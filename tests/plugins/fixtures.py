@@ -9,7 +9,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
 from include.ledger import Ledger
-from tests.plugins.airflow_home import ROOT
+from tests.airflow_home import ROOT
 from tests.plugins.stages import Stages
 from tests.plugins.task_runs import ApiServer
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugins.airflow_home import ROOT
+from tests.airflow_home import ROOT
 
 
 class Stages:

@@ -3,7 +3,8 @@ import re
 import pyarrow.parquet as pq
 import pytest
 
-from include.data.validation import require_quality, validate_partition
+from include.data.quality import require_quality
+from include.data.validation import validate_partition
 from include.errors import ContractViolationError, DataQualityError
 from include.vision.decoding import encode_canonical
 

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 HOME = tempfile.mkdtemp(prefix="windhover-test-airflow-")
 
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
