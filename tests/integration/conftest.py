@@ -21,6 +21,9 @@ from include.settings import REPOSITORY
 
 UP_SECONDS = 420
 
+# Whoever starts the tests in the background has them ignore Ctrl-C, and everything they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Waits for the end of its standard input, which comes however pytest dies, kill -9 included.
 KEEPER = "import subprocess, sys; sys.stdin.read(); subprocess.run([sys.executable, '-m', 'deploy.stack', 'down'])"
 
@@ -185,10 +188,18 @@ def played(stack):
     said = read_until(story, "Open the curtain")
     time.sleep(2)  # into the backfill, which gives no sign of having begun
     story.send_signal(signal.SIGINT)
-    interrupted = said + story.communicate(timeout=60)[0]
+    interrupted = said + read_to_the_end(story, 60)
 
     telling = start_story(stack)
     said = read_until(telling, "Serving")
     second = subprocess.run(STORY, cwd=REPOSITORY, env=stack.environment, capture_output=True, text=True, check=False)
-    told = said + telling.communicate(timeout=PLAY_SECONDS)[0]
+    told = said + read_to_the_end(telling, PLAY_SECONDS)
     return Played((story.returncode, interrupted), (second.returncode, second.stdout), (telling.returncode, told))
+
+
+def read_to_the_end(story, seconds):
+    """Read what a story prints until it ends; one that does not end in time is killed."""
+    try:
+        return story.communicate(timeout=seconds)[0]
+    finally:
+        story.kill()

@@ -83,9 +83,15 @@ def test_every_part_starts_after_what_it_needs():
     waits = {name: _conditions(service) for name, service in SERVICES.items()}
     assert waits["migrate"] == {"postgres": "service_healthy"}
     assert waits["settings"] == {"api-server": "service_healthy"}
+    waited_for = {name for conditions in waits.values() for name, c in conditions.items() if c.endswith("successfully")}
+    assert waited_for == ONE_SHOTS
     for name in ("api-server", "scheduler", "dag-processor", "triggerer", "mlflow", "serving"):
         assert waits[name]["migrate"] == "service_completed_successfully"
-    assert waits["worker"] == {"api-server": "service_healthy", "redis": "service_healthy"}
+    assert waits["worker"] == {
+        "api-server": "service_healthy",
+        "redis": "service_healthy",
+        "settings": "service_completed_successfully",
+    }
     assert waits["scheduler"]["redis"] == "service_healthy"
 
 
