@@ -4,20 +4,14 @@
 """
 
 from include.errors import ProjectFileError
-from include.project import load_project
+from include.project import load_projects
 from include.settings import load_settings
 
 
 def require_valid_projects() -> None:
     """Raise one error that lists what is wrong with which project file."""
-    problems = []
-    for path in sorted(load_settings().projects.glob("*.yaml")):
-        try:
-            load_project(path)
-        except ProjectFileError as error:
-            problems.append(str(error))
-    if problems:
-        raise ProjectFileError("\n".join(problems))
+    if problems := load_projects(load_settings().projects)[1]:
+        raise ProjectFileError("\n".join(map(str, problems)))
 
 
 require_valid_projects()

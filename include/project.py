@@ -127,9 +127,15 @@ def load_project(path: Path) -> Project:
     return project
 
 
-def load_projects(folder: Path) -> list[Project]:
-    """Read every project file of a folder, in name order."""
-    return [load_project(path) for path in sorted(folder.glob("*.yaml"))]
+def load_projects(folder: Path) -> tuple[list[Project], list[ProjectFileError]]:
+    """Read every project file of a folder, in name order: the valid projects, and what is wrong with the others."""
+    projects, problems = [], []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            projects.append(load_project(path))
+        except ProjectFileError as error:
+            problems.append(error)
+    return projects, problems
 
 
 def _describe(document: object) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 from pydantic import ValidationError
 
-from include.errors import PermanentError, ProjectFileError
-from include.project import Project, load_project
+from include.errors import PermanentError
+from include.project import Project, load_projects
 from include.settings import load_settings
 
 LEDGER_CONNECTION = "windhover_ledger"
@@ -48,10 +48,4 @@ def load_valid_projects() -> list[Project]:
 
     One broken file must not take the DAGs of every other project out of the scheduler.
     """
-    projects = []
-    for path in sorted(load_settings().projects.glob("*.yaml")):
-        try:
-            projects.append(load_project(path))
-        except ProjectFileError:
-            continue
-    return projects
+    return load_projects(load_settings().projects)[0]

@@ -80,8 +80,17 @@ def test_projects_come_in_name_order_and_other_files_are_ignored(tmp_path: Path)
     write(tmp_path, "name: b\nclasses: [x, y]\n", "b.yaml")
     write(tmp_path, "name: a\nclasses: [x, y]\n", "a.yaml")
     write(tmp_path, "nonsense", "notes.txt")
-    assert [project.name for project in load_projects(tmp_path)] == ["a", "b"]
-    assert load_projects(tmp_path / "nowhere") == []
+    projects, problems = load_projects(tmp_path)
+    assert ([project.name for project in projects], problems) == (["a", "b"], [])
+    assert load_projects(tmp_path / "nowhere") == ([], [])
+
+
+def test_a_broken_file_is_told_apart_and_hides_no_other(tmp_path: Path):
+    write(tmp_path, "name: a\nclasses: [x, y]\n", "a.yaml")
+    write(tmp_path, "name: b\nclasses: [x]\n", "b.yaml")
+    projects, [problem] = load_projects(tmp_path)
+    assert [project.name for project in projects] == ["a"]
+    assert "b.yaml: classes" in str(problem)
 
 
 def test_a_project_cannot_be_changed(project: Project):
