@@ -1,12 +1,13 @@
 """The project file: every scientific choice, validated once, logged with every run."""
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from include.contracts import Contract, Fraction
 from include.errors import ProjectFileError
@@ -16,14 +17,59 @@ _FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 PROJECT_NAME = r"^[a-z][a-z0-9_]{0,39}$"
 
 
-class DataConfig(Contract):
-    """Where images come from, what is accepted, and how they are split."""
+class SourceConfig(Contract):
+    """Where deliveries come from, how they are laid out, and when one is complete."""
 
-    folder: str = Field(default="", description="Drop folder below the landing folder; the project's name unless set.")
+    uri: str = Field(
+        default="",
+        description="Folder, object store prefix, archive, list of URLs or `torchvision://<data set>`; `{partition}` "
+        "stands for the day. Without it the whole source is one partition, `snapshot`. Empty: the drop folder.",
+    )
+    layout: Literal["manifest", "class_folders", "coco"] = Field(
+        default="manifest", description="How a delivery says what its files are."
+    )
+    complete: Literal["marker", "quiet", "count"] = Field(default="marker", description="Rule of a complete delivery.")
     marker: str = Field(default="_SUCCESS", description="File that says a delivery is complete.")
+    quiet_seconds: int = Field(default=60, ge=1, description="`quiet`: age of the youngest file of the delivery.")
+    count: int = Field(default=1, ge=1, description="`count`: files below the delivery's images.")
+    group_pattern: str = Field(
+        default="", description="Regular expression on a file's name; what its first group matches names the group."
+    )
+    frame_seconds: float = Field(default=0.0, ge=0, description="Video files become one frame every so many seconds.")
+
+    @property
+    def snapshot(self) -> bool:
+        """Tell whether the whole source is one partition."""
+        return bool(self.uri) and "{partition}" not in self.uri
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _names_a_group(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        if pattern and not groups:
+            raise ValueError("put the part that names the group into parentheses, as in ^([^_]+)_")
+        return pattern
+
+
+class DataConfig(Contract):
+    """What is accepted, what is kept of it, and how it is split."""
+
     formats: tuple[Literal["PNG", "JPEG", "WEBP", "BMP"], ...] = Field(default=("PNG", "JPEG"), min_length=1)
     max_bytes: int = Field(default=10_000_000, ge=1, description="Largest image file, in bytes.")
     max_pixels: int = Field(default=25_000_000, ge=1, description="Largest image, in pixels, checked before decoding.")
+    max_aspect: float = Field(default=20.0, ge=1, description="Longest side over shortest side.")
+    keep_originals: bool = Field(default=False, description="Keep the delivered bytes, metadata included.")
+    blur: tuple[str, ...] = Field(
+        default=(), description="Regions to blur: `faces`, `plates`, or a detector of your own as `module:Class`."
+    )
+    blur_models: str = Field(default="", description="Folder with the detectors' model files; empty: those shipped.")
+    near_duplicate_bits: int = Field(
+        default=4, ge=0, le=12, description="Perceptual hashes at most this many of 64 bits apart may be twins."
+    )
+    keep_versions_days: int = Field(default=30, ge=1, description="Age at which unused dataset versions are removed.")
     shards: int = Field(default=2, ge=1, le=64, description="Parallel ingest tasks of one partition.")
     max_quarantined: Fraction = Field(default=0.10, description="Share of a delivery in quarantine that fails it.")
     validation_share: Fraction = Field(default=0.15, description="Share of groups held out to choose weights.")
@@ -95,6 +141,7 @@ class Project(Contract):
     title: str = ""
     owner: str = "ml-platform"
     classes: tuple[str, ...] = Field(min_length=2)
+    source: SourceConfig = SourceConfig()
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
     promotion: PromotionPolicy = PromotionPolicy()

@@ -13,7 +13,7 @@ FOLDERS = ("dags", "plugins", "include", "deploy", "examples", "benchmarks")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 LEFTOVERS = {"utils", "helpers", "common", "base", "misc", "main"}
 # They declare and do nothing; the tests below and those of the migrations hold them to it.
-DECLARATIONS = {"include/contracts.py", "include/errors.py", "include/ledger/tables.py"}
+DECLARATIONS = ("include/contracts/", "include/errors.py", "include/ledger/tables.py", "include/vision/schema.py")
 MAX_MODULE = 250
 MAX_FUNCTION = 40
 
@@ -37,7 +37,7 @@ def test_every_module_of_the_library_has_a_mirrored_test():
         source = path.relative_to(ROOT)
         if source.parts[0] not in {"include", "plugins"} or path.stem.startswith("__") or "migrations" in source.parts:
             continue
-        if source.as_posix() in DECLARATIONS:
+        if source.as_posix().startswith(DECLARATIONS):
             continue
         parts = source.parts[2:] if source.parts[:2] == ("plugins", "windhover") else source.parts[1:]
         top = "plugins" if source.parts[0] == "plugins" else "include"
