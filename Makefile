@@ -63,8 +63,8 @@ containers: environment ## Run only the tests that need a container engine
 lock: environment ## Resolve requirements.txt into requirements.lock
 	@$(BIN)/uv pip compile requirements.txt --universal --python-version 3.11 --quiet -o requirements.lock
 
-new-project: environment ## Write include/projects/NAME.yaml: make new-project NAME=...
-	@$(BIN)/python -m deploy.new_project "$(NAME)"
+new-project: environment ## Write include/projects/NAME.yaml: make new-project NAME=... [IMAGES=folder of class folders]
+	@$(BIN)/python -m deploy.new_project "$(NAME)" $(if $(IMAGES),"$(IMAGES)")
 
 compose-secrets: environment ## Generate the secrets of docker-compose.yml into files
 	@$(BIN)/python -m deploy.containers.secrets

@@ -10,6 +10,8 @@ does not come up healthy fails `judge_rollout`, and `roll_back` returns to the o
 
 **Safe to clear and re-run:** a release is named by its content.
 
+**Backfill:** there is none, this DAG follows an asset; and a backfill of days announces none.
+
 Runbook: `docs/runbook.md#deploy_model`
 """
 

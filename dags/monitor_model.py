@@ -9,6 +9,8 @@ window that differs opens a drift episode, and exactly one retraining is asked f
 
 **Safe to clear and re-run:** an episode is answered once.
 
+**Backfill** past hours to see their reports: a backfill opens no episode and asks for no retraining.
+
 Runbook: `docs/runbook.md#monitor_model`
 """
 

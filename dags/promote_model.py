@@ -9,6 +9,8 @@ run with `register_model` skipped and the reasons in its log. **Produces** `cert
 
 **Safe to clear and re-run:** a model is registered once, under its key.
 
+**Backfill:** there is none, this DAG follows an asset; and a backfill of days announces none.
+
 Runbook: `docs/runbook.md#promote_model`
 """
 

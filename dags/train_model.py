@@ -1,13 +1,15 @@
 """
 ### Train model
 
-Trains one candidate on the newest dataset version.
+Trains one candidate on the newest dataset version, or on what was known at a moment of the past.
 
 **Runs** when `curated_dataset` or `retraining_request` is updated, or by hand with the form. New images without new
 labels teach nothing: such a run is skipped at `select_dataset`. **Produces** `candidate_model`.
 
 **Safe to clear and re-run:** a candidate is keyed by its dataset, code, settings and seed; the same key finds the same
 candidate instead of training again.
+
+**Backfill:** there is none, this DAG follows assets. To train on the past, name the moment in the form's `as_of`.
 
 Runbook: `docs/runbook.md#train_model`
 """
@@ -19,11 +21,17 @@ from windhover.assets import ProjectAssets, when_updated
 from windhover.defaults import TRAINING_POOL, dag_defaults, load_valid_projects
 from windhover.operators.training import SelectDatasetOperator, TrainModelOperator
 
+SETTINGS = "{{ dict(params.items() | rejectattr('0', 'equalto', 'as_of')) }}"
+
 
 def make_form(project: Project):
-    """Offer the training settings people change by hand; an empty field keeps the project file's value."""
+    """Offer what people choose by hand; an empty field keeps the project file's value."""
     training = project.training
     return {
+        "as_of": Param(
+            None, type=["null", "string"], format="date-time", title="As of",
+            description="Train on what was known at this moment, in UTC; empty: on all there is.",
+        ),
         "epochs": Param(
             None, type=["null", "integer"], minimum=1, maximum=1000, title="Epochs",
             description=f"Passes over the training images. Project file: {training.epochs}.",
@@ -53,13 +61,13 @@ def make_dag(project: Project):
     def train_model():
         values = literal(project.model_dump(mode="json"))
         select_dataset = SelectDatasetOperator(
-            task_id="select_dataset", project=values, inlets=[assets.retraining_request]
+            task_id="select_dataset", project=values, as_of="{{ params.as_of }}", inlets=[assets.retraining_request]
         )
         TrainModelOperator(
             task_id="train_candidate",
             project=values,
             dataset=select_dataset.output,
-            overrides="{{ params }}",
+            overrides=SETTINGS,
             pool=TRAINING_POOL,
             outlets=[assets.candidate_model],
         )

@@ -1,5 +1,8 @@
 """Every Airflow option of the embedded stack, in one place."""
 
+import json
+from pathlib import Path
+
 from deploy.credentials import Credentials, airflow_users_file
 from deploy.home import LOOPBACK, Home
 from include.settings import REPOSITORY
@@ -7,7 +10,7 @@ from include.settings import REPOSITORY
 
 def airflow_environment(home: Home, credentials: Credentials) -> dict[str, str]:
     """Return `AIRFLOW__SECTION__OPTION` for all Airflow parts of a stack."""
-    options = _locations(home) | _access(home, credentials) | _size() | _pace()
+    options = _locations(home) | _access(home, credentials) | _size() | _pace() | _lineage(home)
     named = {f"AIRFLOW__{section.upper()}__{name.upper()}": value for (section, name), value in options.items()}
     return {"AIRFLOW_HOME": str(home.airflow), **named}
 
@@ -22,6 +25,27 @@ def _locations(home: Home) -> dict[tuple[str, str], str]:
         ("logging", "base_log_folder"): str(home.logs / "tasks"),
         ("logging", "dag_processor_child_process_log_directory"): str(home.logs / "dag_processor"),
         ("logging", "colored_console_log"): "False",
+    }
+
+
+def locate_lineage(home: Home) -> Path:
+    """Return the file to which OpenLineage events are appended, one JSON document a line; its folder must exist."""
+    return home.root / "openlineage" / "events.ndjson"
+
+
+def write_transport(events: Path) -> str:
+    """Return the OpenLineage transport that appends events to a file."""
+    return json.dumps({"type": "file", "log_file_path": str(events), "append": True})
+
+
+def _lineage(home: Home) -> dict[tuple[str, str], str]:
+    # An event holds the form of its run; that of an erasure may name a person.
+    silent = {"scope": {"dag_id": r".*\.forget_images"}, "match_mode": "regex", "controls": {"emit": False}}
+    return {
+        ("openlineage", "transport"): write_transport(locate_lineage(home)),
+        ("openlineage", "namespace"): "windhover",
+        ("openlineage", "emission_policy"): json.dumps([silent | {"locked": True}]),
+        ("openlineage", "execute_in_thread"): "True",  # a process for each event costs a task three times as much
     }
 
 

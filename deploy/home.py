@@ -131,10 +131,11 @@ class Home:
 
     def locations(self) -> dict[str, str]:
         """Return the variables `include.settings` reads, for this stack."""
+        landing = self.settings.landing_uri
         return {
             "WINDHOVER_HOME": str(self.root),
             "WINDHOVER_STORE": self.settings.store or str(self.root / "store"),
-            "WINDHOVER_LANDING": str(self.settings.landing_folder.absolute()),
+            "WINDHOVER_LANDING": landing if "://" in landing else str(Path(landing).absolute()),
             "WINDHOVER_PROJECTS": str(self.settings.projects.absolute()),
             "WINDHOVER_MLFLOW_URI": self.mlflow_url,
             "WINDHOVER_SERVING_URI": self.serving_url,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from deploy.airflow_environment import locate_lineage
 from deploy.airflow_settings import apply_airflow_settings
 from deploy.credentials import ADMIN, ensure_credentials, load_credentials
 from deploy.errors import StackError
@@ -91,6 +92,7 @@ def _prepare(home: Home, console: Console) -> None:
         home.airflow.mkdir(exist_ok=True)
         home.logs.mkdir(exist_ok=True)
         home.run.mkdir(exist_ok=True)
+        locate_lineage(home).parent.mkdir(exist_ok=True)
     if ensure_credentials(home):
         console.print("Airflow  password of user admin, shown this once:", load_credentials(home).admin_password)
     for opened in ensure_data_folder(home):

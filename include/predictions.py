@@ -73,7 +73,7 @@ def read_feedback(store: Store, project: str, since: datetime) -> pa.Table:
 def _read(store: Store, project: str, kind: str, since: datetime, schema: pa.Schema) -> pa.Table:
     first_day = since.astimezone(UTC).strftime("%Y-%m-%d")
     addresses = [a for a in store.list(f"{project}/{kind}", "*.parquet") if a.split("/")[-2] >= first_day]
-    tables = [pq.read_table(store.path(address), schema=schema) for address in addresses]
+    tables = [pq.read_table(pa.BufferReader(store.read(address)), schema=schema) for address in addresses]
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 

@@ -14,6 +14,7 @@ from include.errors import ProjectFileError
 
 # Every task parses its DAG file; in C that is ten times as fast.
 _FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SCHEMES = ("file", "s3", "gs", "az", "http", "https", "torchvision")
 PROJECT_NAME = r"^[a-z][a-z0-9_]{0,39}$"
 
 
@@ -29,18 +30,46 @@ class SourceConfig(Contract):
         default="manifest", description="How a delivery says what its files are."
     )
     complete: Literal["marker", "quiet", "count"] = Field(default="marker", description="Rule of a complete delivery.")
-    marker: str = Field(default="_SUCCESS", description="File that says a delivery is complete.")
+    marker: str = Field(
+        default="_SUCCESS", pattern=r"^[^/]+$", description="Name of the file that says a delivery is complete."
+    )
     quiet_seconds: int = Field(default=60, ge=1, description="`quiet`: age of the youngest file of the delivery.")
     count: int = Field(default=1, ge=1, description="`count`: files below the delivery's images.")
     group_pattern: str = Field(
-        default="", description="Regular expression on a file's name; what its first group matches names the group."
+        default="",
+        description="Regular expression searched in an image's path; what its first parentheses match is its group.",
     )
-    frame_seconds: float = Field(default=0.0, ge=0, description="Video files become one frame every so many seconds.")
+    frame_seconds: float = Field(
+        default=0.0, ge=0, le=3600, description="Video files become one frame every so many seconds; 0: never."
+    )
 
     @property
     def snapshot(self) -> bool:
         """Tell whether the whole source is one partition."""
         return bool(self.uri) and "{partition}" not in self.uri
+
+    @property
+    def kind(self) -> Literal["folder", "archive", "list", "dataset"]:
+        """Tell what the source is, by its URI."""
+        if self.uri.startswith("torchvision://"):
+            return "dataset"
+        if self.uri.endswith((".zip", ".tar", ".tar.gz", ".tgz")):
+            return "archive"
+        return "list" if self.uri.endswith(".csv") else "folder"
+
+    @field_validator("uri")
+    @classmethod
+    def _can_be_reached(cls, uri: str) -> str:
+        scheme, separator, path = uri.partition("://")
+        if separator and scheme not in _SCHEMES:
+            raise ValueError(f"no source {scheme}://; known are a path, {', '.join(f'{name}://' for name in _SCHEMES)}")
+        if scheme in {"http", "https"} and not uri.endswith(".csv"):
+            raise ValueError("over HTTP only a list of URLs can be read, a file that ends in .csv")
+        if re.search(r"[{}]", uri.replace("{partition}", "")):
+            raise ValueError("only {partition} stands for something")
+        if ".." in (path if separator else uri).split("/"):
+            raise ValueError("name the place itself, without ..")
+        return uri
 
     @field_validator("group_pattern")
     @classmethod
@@ -50,8 +79,20 @@ class SourceConfig(Contract):
         except re.error as error:
             raise ValueError(f"not a regular expression: {error}") from error
         if pattern and not groups:
-            raise ValueError("put the part that names the group into parentheses, as in ^([^_]+)_")
+            raise ValueError("put the part that names the group into parentheses, as in ([^/_]+)_[^/]*$")
         return pattern
+
+    @model_validator(mode="after")
+    def _says_itself_what_it_holds(self) -> "SourceConfig":
+        if self.layout != "manifest" and self.kind in {"list", "dataset"}:
+            raise ValueError(f"a {self.kind} says itself what it holds; leave layout out")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_complete(self) -> "SourceConfig":
+        if self.complete == "count" and self.kind != "folder":
+            raise ValueError("count counts the files of a folder; an archive or a list is complete by marker or quiet")
+        return self
 
 
 class DataConfig(Contract):
@@ -67,7 +108,7 @@ class DataConfig(Contract):
     )
     blur_models: str = Field(default="", description="Folder with the detectors' model files; empty: those shipped.")
     near_duplicate_bits: int = Field(
-        default=4, ge=0, le=12, description="Perceptual hashes at most this many of 64 bits apart may be twins."
+        default=4, ge=0, le=6, description="Perceptual hashes at most this many of 64 bits apart may be twins; 0: off."
     )
     keep_versions_days: int = Field(default=30, ge=1, description="Age at which unused dataset versions are removed.")
     shards: int = Field(default=2, ge=1, le=64, description="Parallel ingest tasks of one partition.")

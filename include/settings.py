@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from include.errors import ContractViolationError
 from include.storage import Store
 
 REPOSITORY = Path(__file__).parents[1]
@@ -18,7 +19,9 @@ class Settings(BaseSettings):
     home: Path = Field(default=REPOSITORY / ".windhover", description="All state of the embedded stack.")
     projects: Path = Field(default=REPOSITORY / "include" / "projects", description="Folder of project files.")
     store: str = Field(default="", description="Store URI; `<home>/store` unless set.")
-    landing: str = Field(default="", description="Drop folders of all projects; `<home>/landing` unless set.")
+    landing: str = Field(
+        default="", description="Drop folders of all projects, a path or URI; `<home>/landing` unless set."
+    )
     mlflow_uri: str = Field(default="http://127.0.0.1:5500", description="MLflow server.")
     serving_uri: str = Field(default="http://127.0.0.1:8090", description="Serving process.")
     mlflow_public: str = Field(default="", description="MLflow as a browser reaches it; `mlflow_uri` unless set.")
@@ -31,9 +34,20 @@ class Settings(BaseSettings):
         return self.store or str(self.home / "store")
 
     @property
+    def landing_uri(self) -> str:
+        """Path or object store URI that holds one drop folder per project."""
+        return self.landing or str(self.home / "landing")
+
+    @property
     def landing_folder(self) -> Path:
-        """Folder that holds one drop folder per project."""
-        return Path(self.landing) if self.landing else self.home / "landing"
+        """The landing place as a local folder.
+
+        :raises ContractViolationError: it is in an object store.
+        """
+        path = self.landing_uri.removeprefix("file://")
+        if "://" in path:
+            raise ContractViolationError(f"the landing place {path} is no local folder; set WINDHOVER_LANDING to one")
+        return Path(path)
 
     @property
     def mlflow_page(self) -> str:

@@ -4,7 +4,17 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from windhover.links import DATA_DOCS, DRIFT_REPORT, ENDPOINT, MLFLOW_RUN, MODEL_CARD, PAGES, QUARANTINE
+from windhover.links import (
+    DATA_DOCS,
+    DATASHEET,
+    DRIFT_REPORT,
+    EDA,
+    ENDPOINT,
+    MLFLOW_RUN,
+    MODEL_CARD,
+    PAGES,
+    QUARANTINE,
+)
 
 
 async def show_pages(scope: Any, receive: Any, send: Any) -> None:
@@ -19,4 +29,12 @@ class WindhoverPlugin(AirflowPlugin):
 
     name = "windhover"
     fastapi_apps = [{"app": show_pages, "url_prefix": PAGES, "name": "windhover"}]  # noqa: RUF012 - Airflow's contract
-    operator_extra_links = [DATA_DOCS, QUARANTINE, MLFLOW_RUN, MODEL_CARD, ENDPOINT, DRIFT_REPORT]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Datasets", "href": f"{PAGES.removeprefix('/')}/catalogue", "destination": "nav",
+            "url_route": "datasets", "nav_top_level": True,
+        },
+    ]  # fmt: skip
+    operator_extra_links = [  # noqa: RUF012
+        DATA_DOCS, QUARANTINE, DATASHEET, EDA, MLFLOW_RUN, MODEL_CARD, ENDPOINT, DRIFT_REPORT,
+    ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Real parts for tests, each started once a session and only when a test asks for it."""
 
+import logging
 import random
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,6 +158,39 @@ def mlflow_uri(create_database: Callable[[str], str]) -> Iterator[str]:
 def store(tmp_path: Path) -> Store:
     """Give an empty store."""
     return Store(str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """URL of an S3 server in this process."""
+    from moto.server import ThreadedMotoServer
+
+    # It would log every request.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URI of an empty bucket, which the environment says how to reach; child processes inherit it."""
+    access = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+    for name, value in {**access, "AWS_ENDPOINT_URL": s3_server, "AWS_ALLOW_HTTP": "true"}.items():
+        monkeypatch.setenv(name, value)
+    name = f"test-{uuid.uuid4().hex}"
+    httpx.put(f"{s3_server}/{name}", trust_env=False).raise_for_status()
+    return f"s3://{name}"
+
+
+@pytest.fixture(params=["local", "s3"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Give an empty store: every test that asks for it runs once on a folder and once on an object store."""
+    if request.param == "local":
+        return Store(str(tmp_path / "store"))
+    return Store(f"{request.getfixturevalue('s3_bucket')}/store")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import json
 
-from deploy.airflow_environment import airflow_environment
+from deploy.airflow_environment import airflow_environment, write_transport
 from deploy.containers.home import ContainerHome
 from deploy.credentials import ADMIN, Credentials, airflow_users_file
 
@@ -17,6 +17,8 @@ def container_airflow_environment(home: ContainerHome) -> dict[str, str]:
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__CORE__PARALLELISM": "8",
             "AIRFLOW__API__HOST": "0.0.0.0",  # noqa: S104 - inside the container; compose publishes it on the loopback only
+            # Beside the task logs: the one volume that every part which emits events can write.
+            "AIRFLOW__OPENLINEAGE__TRANSPORT": write_transport(home.logs / "openlineage.ndjson"),
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": "127.0.0.1",
         }

@@ -76,7 +76,7 @@ def _fill(folder: Path, day: date, specimens: Sequence[int], lens: Lens, corrupt
             broken = f"broken-{position:04d}.png"
             (folder / "images" / broken).write_bytes(picture[: len(picture) // 2])
             lines.append((broken, *lines[-1][1:]))
-    _write_csv(folder / "manifest.csv", ("file", "captured_at", "group"), lines)
+    _write_csv(folder / "manifest.csv", ("file", "observed_at", "group"), lines)
 
 
 def _write_labels(folder: Path, day: date, mislabelled: int) -> Path:

@@ -6,15 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
+from include.cli.dataset_verbs import app as dataset_verbs
+from include.cli.options import Day, Json, ProjectName
 from include.cli.terminal import reporting
 from include.cli.workplace import Workplace
 from include.contracts import Contract
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-ProjectName = Annotated[str, typer.Option("--project", "-p", help="A file of include/projects, without .yaml.")]
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON report on stdout.")]
-Day = Annotated[str, typer.Option("--day", help="A delivered day, YYYY-MM-DD.")]
+app.add_typer(dataset_verbs)
 
 
 @app.command()
@@ -26,14 +26,14 @@ def lint(project: ProjectName, as_json: Json = False) -> Contract:
 
 @app.command()
 @reporting
-def validate(project: ProjectName, day: Day, as_json: Json = False) -> Contract:
+def validate(project: ProjectName, day: Day = "", as_json: Json = False) -> Contract:
     """Ingest the delivery of one day and hold it against its expectations, without publishing it."""
     return Workplace.open(project).validate(day)
 
 
 @app.command()
 @reporting
-def ingest(project: ProjectName, day: Day, as_json: Json = False) -> Contract:
+def ingest(project: ProjectName, day: Day = "", as_json: Json = False) -> Contract:
     """Ingest, validate and publish the delivery of one day."""
     return Workplace.open(project).ingest(day)
 

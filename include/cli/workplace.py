@@ -75,39 +75,71 @@ class Workplace:
 
     def validate(self, day: str) -> ValidationReport:
         """Ingest the delivery of one day and hold it against its gate; nothing is published."""
-        from include.data.arrivals import find_complete_batch, plan_shards
+        from include.data.arrivals import find_complete_batch, locate_delivery, plan_shards
+        from include.data.collection import collect_batch
         from include.data.ingestion import ingest_shard
         from include.data.quality import require_quality
         from include.data.validation import validate_partition
 
-        landing = self.settings.landing_folder
-        batch = find_complete_batch(self.project, landing, day)
+        project, landing, ledger = self.project, self.settings.landing_uri, self.ledger
+        batch = find_complete_batch(project, landing, day)
         if batch is None:
-            folder = landing / (self.project.data.folder or self.project.name) / day
             raise ArtifactNotFoundError(
-                f"no complete delivery of {day}: there is no {folder / self.project.data.marker}; deliver the day and "
-                "write that file last"
+                f"no complete delivery at {locate_delivery(project, landing, day)}: deliver it; the project's "
+                f"source.complete is {project.source.complete!r}"
             )
-        shards = [ingest_shard(self.project, s, landing, self.store) for s in plan_shards(self.project, batch)]
-        report = validate_partition(self.project, shards, self.store)
-        require_quality(self.project, report)
+        shards = plan_shards(project, collect_batch(project, batch, self.store))
+        staged = [ingest_shard(project, shard, self.store, ledger) for shard in shards]
+        report = validate_partition(project, staged, self.store, ledger)
+        require_quality(project, report, ledger)
         return report
 
     def ingest(self, day: str) -> DatasetRef:
         """Ingest, validate and publish one day."""
         from include.data.publication import publish_partition
 
-        ledger = self.ledger
         report = self.validate(day)
         # The same for every attempt at a day: one that is run again takes over the lease of one that was killed.
-        return publish_partition(self.project, report, self.store, ledger, f"cli/{day}")
+        return publish_partition(self.project, report, self.store, self.ledger, f"cli/{report.partition}")
+
+    def release(self, day: str, released_by: str, reason: str) -> dict[str, Any]:
+        """Let the last validation of a day pass although it failed; return what was released."""
+        from include.data.arrivals import SNAPSHOT
+        from include.data.quarantine import release_quarantine
+
+        partition = SNAPSHOT if self.project.source.snapshot else day
+        report = release_quarantine(self.project, partition, self.ledger, released_by=released_by, reason=reason)
+        return {"partition": report.partition, "digest": report.digest, "quarantined": report.quarantined}
+
+    def compact(self) -> dict[str, Any]:
+        """Compact the dataset and remove old versions of it."""
+        from include.data.maintenance import clean_versions, compact_dataset
+
+        places = self.project, self.store, self.ledger
+        compacted = compact_dataset(*places, holder="cli/compact")
+        removed = clean_versions(*places, holder="cli/compact")
+        return {"version": compacted.version if compacted else None, "removed": list(removed)}
+
+    def find_dataset(self, version: int | None = None, as_of: datetime | None = None) -> DatasetRef:
+        """Return a published dataset version, the newest unless named, or what of it was known at a moment."""
+        from include.ledger.datasets import list_versions
+        from include.vision.images import select_as_of
+
+        published = [one for one, _ in list_versions(self.ledger, self.project.name)]
+        found = next((one for one in published if version in {None, one.version}), None)
+        if found is None:
+            numbers = ", ".join(str(one.version) for one in published) or "none"
+            raise ArtifactNotFoundError(
+                f"{self.project.name} has no dataset version {version or ''}; published: {numbers}"
+            )
+        return select_as_of(found, as_of.replace(tzinfo=UTC), self.store) if as_of else found
 
     def train(self) -> ModelRef:
         """Train on the newest dataset version."""
         from include.training.fit import train_candidate
         from include.training.selection import select_dataset
 
-        dataset = select_dataset(self.project, self.ledger, required=True)
+        dataset = select_dataset(self.project, self.ledger, self.store, required=True)
         assert dataset is not None  # noqa: S101 - `required` promises it
         return train_candidate(self.project, dataset, self.store, self.ledger, self.tracking, run_name=self.run)
 

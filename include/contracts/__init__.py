@@ -14,8 +14,10 @@ from include.contracts.data import BatchRef as BatchRef
 from include.contracts.data import DatasetDiffReport as DatasetDiffReport
 from include.contracts.data import DatasetRef as DatasetRef
 from include.contracts.data import ErasureReport as ErasureReport
+from include.contracts.data import ErasureRequest as ErasureRequest
 from include.contracts.data import ExpectationReport as ExpectationReport
 from include.contracts.data import LineageReport as LineageReport
+from include.contracts.data import PredictionLineageReport as PredictionLineageReport
 from include.contracts.data import ShardRef as ShardRef
 from include.contracts.data import ShardReport as ShardReport
 from include.contracts.data import ValidationReport as ValidationReport

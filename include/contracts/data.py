@@ -41,12 +41,16 @@ class ShardReport(Contract):
 
 
 class ExpectationReport(Contract):
-    """One data expectation and the rows that broke it."""
+    """One data expectation, what was found, and the rows that broke it."""
 
     expectation: str
     column: str | None = None
+    description: str = Field(default="", description="What it guards, in words.")
+    requirement: str = Field(default="", description="What had to hold, with the values of this partition.")
     on_failure: Literal["stop", "quarantine", "warn"] = "stop"
     success: bool
+    checked: bool = Field(default=True, description="False where there was nothing to check against; see `observed`.")
+    observed: str = Field(default="", description="What was found, or why nothing could be checked.")
     unexpected: Count = 0
     rows: tuple[str, ...] = Field(default=(), description="Source files of at most 20 offending rows.")
 
@@ -63,8 +67,15 @@ class ValidationReport(Contract):
     duplicates: Count
     quarantined: Count
     reasons: dict[str, int] = Field(default={}, description="Quarantined rows by reason.")
+    labels: dict[str, int] = Field(default={}, description="Accepted labelled images by class.")
+    statistics: dict[str, float] = Field(
+        default={}, description="`<column>_<mean|std|median|spread>` over the accepted images; spread is 1.4826 MAD."
+    )
+    histograms: dict[str, tuple[int, ...]] = Field(
+        default={}, description="Accepted images by column in bins of equal width, see `include.data.outliers.RANGES`."
+    )
     expectations: tuple[ExpectationReport, ...] = ()
-    success: bool
+    success: bool = Field(description="Every expectation that stops a partition was met.")
     data_docs: str = Field(description="Address of the Data Docs page.")
 
 
@@ -103,6 +114,27 @@ class LineageReport(Contract):
     predictions: Count = Field(description="Logged answers of those releases.")
 
 
+class PredictionLineageReport(Contract):
+    """What stands behind one answer."""
+
+    project: str
+    request_id: str
+    release: Digest
+    model: Digest
+    run_id: str
+    dataset: DatasetRef
+    partitions: dict[PartitionKey, Count] = Field(description="Images of the dataset version, by partition.")
+
+
+class ErasureRequest(Contract):
+    """Which images to forget, by digest or by the subject they show, and why."""
+
+    digests: tuple[Digest, ...] = ()
+    subject: str | None = Field(default=None, description="Key of the manifest's column `subject`.")
+    reason: str = Field(pattern=r"\S")
+    requested_by: str
+
+
 class ErasureReport(Contract):
     """Receipt of an erasure."""
 
@@ -115,4 +147,8 @@ class ErasureReport(Contract):
     version: int | None = Field(description="Version without them; none where the dataset never held them.")
     files: tuple[str, ...] = Field(description="Addresses removed from the store: staged rows, quarantine, reports.")
     models: tuple[str, ...] = Field(description="Keys of the models that learned from them, now marked.")
-    sources: tuple[str, ...] = Field(description="Files that still lie at their source; delete them there.")
+    sources: tuple[str, ...] = Field(description="Files it was delivered as; delete them there.")
+    pending: tuple[Digest, ...] = Field(
+        default=(),
+        description="Releases that hold one as a golden image and may be serving: replace them, then repeat.",
+    )

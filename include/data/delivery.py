@@ -1,178 +1,133 @@
-"""Read one delivery of the drop folder: which files it has, what it says of them, their bytes.
+"""Read one delivery: which files it has, what it says of them, their bytes."""
 
-Whoever may write into the drop folder may write anything there, so names are text until proven harmless and no
-symbolic link is followed.
-"""
-
-import csv
-import errno
-import os
-import re
-import stat
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from typing import Literal
+from datetime import datetime, timedelta
 
-from include.data.arrivals import IMAGES, list_images
-from include.errors import DataQualityError
-from include.vision.decoding import RejectedImageError
+from include.contracts import BatchRef, QuarantineReason
+from include.data.arrivals import enter_images, is_image
+from include.data.sources import class_folders, coco, manifest
+from include.data.sources.collected import Collection, open_collection
+from include.data.sources.expanded import ExpandedFolder
+from include.data.sources.facts import Facts, Shot, date_observation
+from include.data.sources.facts import Label as Label
+from include.data.sources.folders import Folder, open_folder
+from include.data.sources.names import UnfitFileError as UnfitFileError
+from include.data.sources.videos import read_frame
+from include.errors import ContractViolationError
+from include.project import Project, SourceConfig
+from include.storage import Store
 
-MANIFEST = "manifest.csv"
-LABELS = "labels.csv"
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-
-UnfitReason = Literal["unsafe_path", "missing_file", "missing_from_manifest", "unknown_class"]
-
-
-class UnfitFileError(DataQualityError):
-    """One file of a delivery that cannot be accepted, with the reason."""
-
-    def __init__(self, reason: UnfitReason, message: str) -> None:
-        super().__init__(message)
-        self.reason: UnfitReason = reason
-
-
-@dataclass(frozen=True)
-class Shot:
-    """What the manifest says of one image."""
-
-    captured_at: datetime
-    group: str
-
-
-@dataclass(frozen=True)
-class Label:
-    """What is known of one image, and since when."""
-
-    label: str
-    known_at: datetime
+_LAYOUTS: dict[str, Callable[[SourceConfig, Folder, dict[str, datetime]], Facts]] = {
+    "manifest": manifest.read_facts,
+    "class_folders": class_folders.read_facts,
+    "coco": coco.read_facts,
+}
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """The files of one day and what its manifest and labels say of them, by file name."""
+    """The files of one partition and what is said of them, by file name.
 
-    folder: Path
+    :ivar images: Folder that the names are relative to; pickles small, for workers that only read.
+    :ivar names: Everything seen, sorted; names that only labels know come last.
+    :ivar labels: What was known of each file, oldest first.
+    :ivar refused: Files known to be unfit before they are read; not all of them can be read.
+    :ivar origin: Where the names are relative to at the source.
+    :ivar sources: Where files came from that came from elsewhere.
+    """
+
+    images: Folder
     names: tuple[str, ...]
     shots: dict[str, Shot]
-    labels: dict[str, Label]
+    labels: dict[str, tuple[Label, ...]]
+    refused: dict[str, tuple[QuarantineReason, str]]
+    origin: str
+    sources: dict[str, str]
 
     def read_image(self, name: str, max_bytes: int) -> bytes:
         """Read one file of the delivery, following no link.
 
-        :raises UnfitFileError: there is no such regular file inside the delivery.
-        :raises RejectedImageError: it is larger than `max_bytes`.
+        :raises UnfitFileError: there is no such regular file inside the delivery, or it is larger than `max_bytes`.
         """
-        if not _is_safe(name):
-            raise UnfitFileError("unsafe_path", "the name leaves the delivery or holds control characters")
-        try:
-            with ExitStack() as stack:
-                return _read_regular(_open_inside(stack, self.folder / IMAGES, name), max_bytes)
-        except OSError as error:
-            if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.ENXIO}:
-                raise UnfitFileError("unsafe_path", "a link or special file stands in its place") from error
-            if error.errno in {errno.ENOENT, errno.ENAMETOOLONG}:
-                raise UnfitFileError("missing_file", "listed, but not delivered") from error
-            raise
+        return self.images.read(name, max_bytes)
+
+    def source_of(self, name: str) -> str:
+        """Say where a file came from: a path or URI; of a frame, with its time (W3C Media Fragments 1.0)."""
+        frame = read_frame(name)
+        if frame:
+            clip, milliseconds = frame
+            return f"{self.source_of(clip)}#t={milliseconds / 1000:.3f}"
+        return self.sources.get(name) or self.origin + name
 
 
-def read_delivery(folder: Path) -> Delivery:
-    """Read the listing, manifest and labels of one delivery.
+def open_delivery(project: Project, batch: BatchRef, store: Store) -> Delivery:
+    """Read the listing of a collected delivery, and what it says of its files.
 
-    :raises DataQualityError: the manifest or the labels cannot be read; says the file and line.
+    :raises DataQualityError: what it says cannot be read; names the file and line.
+    :raises ArtifactNotFoundError: what was collected of it was removed meanwhile.
     """
-    shots = {name: Shot(when, group) for name, when, group in _read_rows(folder / MANIFEST, "captured_at", "group")}
-    labels: dict[str, Label] = {}
-    if os.path.lexists(folder / LABELS):
-        rows = _read_rows(folder / LABELS, "known_at", "label")
-        labels = {name: Label(label, when) for name, when, label in rows}
-    delivered = sorted({*list_images(folder), *shots})
-    # Labels come later and may grow: a name only they know goes last, so that no other file changes its shard.
-    labelled_only = sorted(labels.keys() - set(delivered))
-    return Delivery(folder, (*delivered, *labelled_only), shots, labels)
+    root, images, collection = _open(project.source, batch, store)
+    files = {name: at for name, at in images.list_files().items() if is_image(project.source, name)}
+    frames = _find_frames(files) if project.source.frame_seconds else {}
+    times = {
+        frames[name][0] if name in frames else name: date_observation(
+            batch.partition, collection.modified.get(name, at)
+        )
+        for name, at in files.items()
+    }
+    facts = _LAYOUTS[project.source.layout](project.source, root, times)
+    if frames:
+        facts = _spread(facts, frames)
+    return Delivery(
+        images=images,
+        names=facts.names,
+        shots=facts.shots,
+        labels=facts.labels,
+        refused=facts.refused | collection.refused,
+        origin=_find_origin(project.source, batch),
+        sources=collection.sources,
+    )
 
 
-def _is_safe(name: str) -> bool:
-    path = PurePosixPath(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and not UNPRINTABLE.search(name)
+def _open(source: SourceConfig, batch: BatchRef, store: Store) -> tuple[Folder, Folder, Collection]:
+    """Return the folder of the tables, that of the images, and what is remembered of the collecting."""
+    if batch.collected is None:
+        if source.kind != "folder":
+            raise ContractViolationError(f"{batch.uri} is no folder; collect the batch before it is read")
+        root = open_folder(batch.uri)
+        return root, enter_images(source, root), Collection(images=batch.images)
+    content, collection = open_collection(store, batch)
+    if source.kind != "folder":
+        return content, enter_images(source, content), collection
+    root = open_folder(batch.uri)
+    frames = enter_images(source, content)
+    return root, ExpandedFolder(enter_images(source, root), frames, frozenset(collection.clips)), collection
 
 
-def _open_inside(stack: ExitStack, folder: Path, name: str) -> int:
-    """Open step by step from `folder`: a link anywhere on the way is an error, even one planted in between."""
-    *parents, last = PurePosixPath(name).parts
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-    descriptor = os.open(folder, flags | os.O_DIRECTORY)
-    stack.callback(os.close, descriptor)
-    for part in parents:
-        descriptor = os.open(part, flags | os.O_DIRECTORY, dir_fd=descriptor)
-        stack.callback(os.close, descriptor)
-    descriptor = os.open(last, flags, dir_fd=descriptor)
-    stack.callback(os.close, descriptor)
-    return descriptor
+def _find_frames(files: dict[str, float]) -> dict[str, tuple[str, int]]:
+    return {name: frame for name in files if (frame := read_frame(name))}
 
 
-def _read_regular(descriptor: int, max_bytes: int) -> bytes:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise UnfitFileError("unsafe_path", "not a regular file")
-    if status.st_size > max_bytes:
-        raise RejectedImageError("too_large_bytes", f"{status.st_size} bytes, at most {max_bytes} are allowed")
-    with open(descriptor, "rb", closefd=False) as file:
-        return file.read(max_bytes + 1)
+def _spread(facts: Facts, frames: dict[str, tuple[str, int]]) -> Facts:
+    """Say of every frame what is said of its clip."""
+    of_clip: dict[str, list[str]] = {}
+    for name, (clip, _) in frames.items():
+        of_clip.setdefault(clip, []).append(name)
+    spread = Facts(tuple(frame for name in facts.names for frame in of_clip.get(name, [name])))
+    for name in spread.names:
+        clip, milliseconds = frames.get(name, (name, 0))
+        if shot := facts.shots.get(clip):
+            observed_at = shot.observed_at + timedelta(milliseconds=milliseconds)
+            spread.shots[name] = Shot(observed_at, shot.group, shot.subject)
+        if clip in facts.labels:
+            spread.labels[name] = facts.labels[clip]
+        if clip in facts.refused:
+            spread.refused[name] = facts.refused[clip]
+    return spread
 
 
-def _read_rows(path: Path, time_column: str, text_column: str) -> Iterator[tuple[str, datetime, str]]:
-    """Yield (file, time, text) of each line of a CSV file with a header."""
-    reader = csv.DictReader(_read_lines(path), strict=True)
-    lines: dict[str, int] = {}
-    try:
-        missing = {"file", time_column, text_column} - set(reader.fieldnames or ())
-        if missing:
-            raise DataQualityError(f"{path}, line 1: the header lacks {', '.join(sorted(missing))}")
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            name = _read_name(row["file"], where)
-            if name in lines:
-                raise DataQualityError(f"{where}: {name!r} is listed already in line {lines[name]}; list a file once")
-            lines[name] = reader.line_num
-            time = _read_time(row[time_column], f"{where}: {time_column}")
-            yield name, time, _read_text(row[text_column], f"{where}: {text_column}")
-    except csv.Error as error:
-        raise DataQualityError(f"{path}, line {reader.reader.line_num}: not readable as CSV: {error}") from error
-
-
-def _read_lines(path: Path) -> list[str]:
-    if path.is_symlink():
-        raise DataQualityError(f"{path} is a symbolic link; deliver a real file")
-    try:
-        data = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise DataQualityError(f"no file {path}; a delivery lists its images there, then writes its marker") from error
-    try:
-        return data.decode("utf-8-sig").splitlines(keepends=True)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataQualityError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from error
-
-
-def _read_name(value: str | None, where: str) -> str:
-    if not value:
-        raise DataQualityError(f"{where}: no file name")
-    return PurePosixPath(value).as_posix() if _is_safe(value) else value
-
-
-def _read_text(value: str | None, where: str) -> str:
-    if not value or UNPRINTABLE.search(value):
-        raise DataQualityError(f"{where} {value!r} is empty or holds control characters")
-    return value
-
-
-def _read_time(value: str | None, where: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(value or "")
-    except ValueError as error:
-        raise DataQualityError(f"{where} {value!r} is no ISO 8601 time, such as 2026-11-02T08:30:00Z") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+def _find_origin(source: SourceConfig, batch: BatchRef) -> str:
+    if source.kind == "dataset":
+        return f"{batch.uri}#"
+    return f"{enter_images(source, open_folder(batch.uri)).uri}/"

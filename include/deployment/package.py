@@ -48,7 +48,7 @@ def package_model(
     :raises DataQualityError: the dataset has no validation images to prove anything with.
     """
     classifier, classes = load_classifier(tracking.fetch_candidate(version.model))
-    images = read_split(version.model.dataset, store, "validation").images
+    images = read_split(version.model.dataset, store, "validation", project.data).images
     if not images:
         raise DataQualityError(
             f"dataset version {version.model.dataset.version} of {project.name} has no validation images, so nothing "

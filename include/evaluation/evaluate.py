@@ -35,7 +35,7 @@ def evaluate_model(
 
     :raises DataQualityError: the test split is empty, lacks a class or has an unknown one: no evidence is no pass.
     """
-    test = read_split(dataset, store, "test")
+    test = read_split(dataset, store, "test", project.data)
     _check_evidence(test, dataset, project)
     classifier, classes = load_classifier(tracking.fetch_candidate(model))
     predicted = [classes[index] for index in classifier.predict_probabilities(test.images).argmax(axis=1)]

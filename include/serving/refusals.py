@@ -13,6 +13,7 @@ REMEDIES = {
     "not_an_image": "send the file itself, neither base64 nor a form",
     "format_not_allowed": "convert the image first",
     "too_many_pixels": "scale the image down first",
+    "extreme_aspect": "crop the image first",
     "truncated": "send the file again, whole",
     "animated": "send one frame as a file of its own",
 }

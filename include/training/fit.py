@@ -6,6 +6,7 @@ from pathlib import Path
 
 from include.contracts import DatasetRef, ModelRef
 from include.ledger import Ledger
+from include.ledger.datasets import record_read
 from include.ledger.models import find_candidate, record_candidate
 from include.project import Project
 from include.storage import Store
@@ -33,6 +34,7 @@ def train_candidate(
     if recorded and tracking.holds_model(recorded):
         logger.info("already trained: %s", tracking.run_url(recorded.run_id))
         return recorded
+    record_read(ledger, dataset, "train", run_name)
     train, validation = read_samples(project, dataset, store)
     logger.info("training on %d images, choosing weights on %d", len(train), len(validation))
     with (

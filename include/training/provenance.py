@@ -25,7 +25,11 @@ def candidate_key(project: Project, dataset: DatasetRef) -> Digest:
 
 def digest_configuration(project: Project) -> Digest:
     """Digest of the settings that training reads; a changed promotion policy needs no new model."""
-    settings = {"classes": project.classes, "training": project.training.model_dump(mode="json")}
+    settings = {
+        "classes": project.classes,
+        "training": project.training.model_dump(mode="json"),
+        "near_duplicate_bits": project.data.near_duplicate_bits,
+    }
     return digest_bytes(json.dumps(settings, sort_keys=True).encode())
 
 

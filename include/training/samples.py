@@ -55,7 +55,7 @@ def read_samples(project: Project, dataset: DatasetRef, store: Store) -> tuple[S
 
 
 def _read(project: Project, dataset: DatasetRef, store: Store, split: str) -> Samples:
-    read = read_split(dataset, store, split)
+    read = read_split(dataset, store, split, project.data)
     unknown = Counter(label for label in read.labels if label not in project.classes)
     if unknown:
         raise DataQualityError(

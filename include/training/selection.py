@@ -1,6 +1,7 @@
 """Choose what to train on, and with which settings."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,12 +12,17 @@ from include.ledger import Ledger
 from include.ledger.datasets import find_latest_dataset
 from include.ledger.models import find_latest_candidate
 from include.project import Project, TrainingConfig, explain
+from include.storage import Store
+from include.vision.images import select_as_of
 
 
-def select_dataset(project: Project, ledger: Ledger, *, required: bool) -> DatasetRef | None:
+def select_dataset(
+    project: Project, ledger: Ledger, store: Store, *, required: bool, as_of: datetime | None = None
+) -> DatasetRef | None:
     """Return the newest dataset version, or None when training on it could teach nothing new.
 
     :param required: Return it in any case: a person or a drift episode asks for a training.
+    :param as_of: Only what was observed and known by then; without a zone it is UTC.
     :raises ArtifactNotFoundError: nothing was published yet.
     """
     dataset = find_latest_dataset(ledger, project.name)
@@ -24,6 +30,8 @@ def select_dataset(project: Project, ledger: Ledger, *, required: bool) -> Datas
         raise ArtifactNotFoundError(
             f"{project.name} has no published dataset yet; run or backfill {project.name}.ingest_images first"
         )
+    if as_of is not None:
+        return select_as_of(dataset, as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC), store)
     trained = find_latest_candidate(ledger, project.name)
     if not required and trained is not None and trained.dataset.labelled == dataset.labelled:
         return None

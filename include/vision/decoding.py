@@ -1,58 +1,168 @@
 """Read image files that nobody vouches for, and write them in one canonical form."""
 
 import io
-from collections.abc import Collection
-from typing import Literal
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from include.errors import PermanentError
+from include.project import DataConfig
+from include.vision.fingerprints import reduce_image
+from include.vision.inflating import inflate_png
+from include.vision.rejection import RejectedImageError as RejectedImageError
+from include.vision.rejection import RejectionReason as RejectionReason
+from include.vision.stripping import JPEG_SIGNATURE, PNG_SIGNATURE, read_orientation, strip_jpeg, strip_png
 
-RejectionReason = Literal[
-    "empty", "too_large_bytes", "not_an_image", "format_not_allowed", "too_many_pixels", "truncated", "animated"
-]
-KNOWN_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "ICO")
+SIGNATURES = {"JPEG": JPEG_SIGNATURE, "PNG": PNG_SIGNATURE, "WEBP": b"RIFF", "BMP": b"BM"}
+KNOWN_FORMATS = (*SIGNATURES, "GIF", "TIFF", "AVIF", "JPEG2000", "ICO")
+MAX_ASPECT = 20.0
 WIDE_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+# Pillow's mode, and how libjpeg's bytes become it, by the components of the frame; ink is coded inverted (Adobe).
+JPEG_MODES = {1: ("L", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK;I")}
+PNG_MODES = ("L", "LA", "RGB", "RGBA")
+PNG_DEPTH = 24
+# On photographs, level 6 takes three times as long and saves a twentieth.
+COMPRESSION = 1
+# Exif 2.32, tag 0x0112: what turns the coded pixels upright.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
-class RejectedImageError(PermanentError):
-    """Bytes that are no acceptable image, with the reason."""
+@dataclass(frozen=True)
+class Canonical:
+    """One accepted image, as it is stored: without metadata, upright, JPEG or PNG."""
 
-    def __init__(self, reason: RejectionReason, message: str) -> None:
-        super().__init__(message)
-        self.reason: RejectionReason = reason
+    image: bytes
+    pixels: NDArray[np.uint8]  # RGB, reduced to what `fingerprint` reads: [64, 64, 3]
+    width: int
+    height: int
 
 
-def decode_image(data: bytes, *, formats: Collection[str], max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
-    """Decode an untrusted image file to RGB, upright, uint8 [H, W, 3].
+@dataclass(frozen=True)
+class _Limits:
+    formats: Collection[str]
+    max_bytes: int
+    max_pixels: int
+    max_aspect: float
 
-    The header is held against the limits before a pixel is decoded; the file's name plays no part.
 
-    :param formats: Pillow names of the formats to allow, such as `PNG`.
+# Pixels, which way up they belong (Exif), and the stripped file where every decoder reads just these from it.
+_Decoded = tuple[Image.Image, int, bytes | None]
+
+
+def read_canonical(data: bytes, config: DataConfig) -> Canonical:
+    """Bring an untrusted image file into the form in which it is stored.
+
+    A plain JPEG or PNG keeps its coded pixels, byte by byte; what is turned, blurred, of another format, of another
+    colour space or of another depth becomes a PNG.
+
     :raises RejectedImageError: the bytes are no single, whole, acceptable image.
     """
-    if not data:
-        raise RejectedImageError("empty", "the file has no bytes")
-    if len(data) > max_bytes:
-        raise RejectedImageError("too_large_bytes", f"{len(data)} bytes, at most {max_bytes} are allowed")
-    with _open(data, formats) as image:
-        _check_header(image, max_pixels)
-        try:
-            # PNG only: `load` ignores the checksums of the pixel chunks, `verify` does not.
-            _open(data, formats).verify()
-            return _to_rgb(ImageOps.exif_transpose(image))
-        except Exception as error:
-            # A hostile file can make any line of a decoder fail, with any exception.
-            raise RejectedImageError("truncated", f"the pixels are incomplete or damaged: {error}") from error
+    image, stored = _decode(data, _Limits(config.formats, config.max_bytes, config.max_pixels, config.max_aspect))
+    if config.blur:
+        from include.vision.blurring import blur_regions
+
+        blurred = blur_regions(image, config)
+        image, stored = blurred, stored if blurred is image else None
+    return Canonical(stored or _encode(image), reduce_image(image), *image.size)
+
+
+def decode_image(
+    data: bytes, *, formats: Collection[str], max_bytes: int, max_pixels: int, max_aspect: float = MAX_ASPECT
+) -> NDArray[np.uint8]:
+    """Decode an untrusted image file to RGB, upright, uint8 [H, W, 3].
+
+    These are the pixels that `read_canonical` stores, but nothing is blurred. The header is held against the limits
+    before a pixel is decoded; the file's name plays no part.
+
+    :param formats: Pillow names of the formats to allow, such as `PNG`.
+    :param max_aspect: Longest side over shortest side.
+    :raises RejectedImageError: the bytes are no single, whole, acceptable image.
+    """
+    image, _ = _decode(data, _Limits(formats, max_bytes, max_pixels, max_aspect))
+    return np.asarray(image)
 
 
 def encode_canonical(image: NDArray[np.uint8]) -> bytes:
     """Encode uint8 [H, W, 3] as PNG without metadata; equal pixels give equal bytes on one Pillow build."""
+    return _encode(Image.fromarray(image))
+
+
+def _encode(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", compress_level=6)
+    image.save(buffer, "PNG", compress_level=COMPRESSION)
     return buffer.getvalue()
+
+
+def _decode(data: bytes, limits: _Limits) -> tuple[Image.Image, bytes | None]:
+    """Decode to RGB, upright; return the stripped file too where every decoder reads just these pixels from it."""
+    if not data:
+        raise RejectedImageError("empty", "the file has no bytes")
+    if len(data) > limits.max_bytes:
+        raise RejectedImageError("too_large_bytes", f"{len(data)} bytes, at most {limits.max_bytes} are allowed")
+    decode = {"JPEG": _decode_jpeg, "PNG": _decode_png}.get(_find_format(data, limits.formats), _decode_other)
+    image, orientation, stored = decode(data, limits)
+    turn = UPRIGHT.get(orientation)
+    return _to_rgb(image if turn is None else image.transpose(turn)), stored if turn is None else None
+
+
+def _find_format(data: bytes, formats: Collection[str]) -> str:
+    for name, signature in SIGNATURES.items():
+        if name in formats and data.startswith(signature):
+            return name
+    Image.init()
+    accepts = ((name, Image.OPEN[name][1]) for name in KNOWN_FORMATS if name in Image.OPEN and name not in formats)
+    found = next((name for name, accept in accepts if accept and accept(data[:16]) is True), None)
+    allowed = ", ".join(formats)
+    if found:
+        raise RejectedImageError("format_not_allowed", f"looks like {found}, allowed are {allowed}")
+    raise RejectedImageError("not_an_image", f"begins like no file of {allowed}")
+
+
+def _decode_jpeg(data: bytes, limits: _Limits) -> _Decoded:
+    """Decode without Pillow's parser of headers, which takes as long as a small picture."""
+    stripped = strip_jpeg(data)
+    size = (stripped.width, stripped.height)
+    _check_size(size, limits)
+    if stripped.components not in JPEG_MODES:
+        raise RejectedImageError("not_an_image", f"the JPEG has {stripped.components} components")
+    mode, raw_mode = JPEG_MODES[stripped.components]
+    with _damage():
+        image = Image.frombytes(mode, size, stripped.image, "jpeg", raw_mode, "")
+    return image, stripped.orientation, None if mode == "CMYK" else stripped.image
+
+
+def _decode_png(data: bytes, limits: _Limits) -> _Decoded:
+    stripped = strip_png(data)
+    _check_size((stripped.width, stripped.height), limits)
+    if stripped.pictures > 1:
+        raise RejectedImageError("animated", f"the file holds {stripped.pictures} pictures")
+    inflated, exact = inflate_png(stripped.image)
+    image = _open(inflated, ("PNG",))
+    with _damage():
+        image.load()
+    plain = exact and data[PNG_DEPTH] == 8 and image.mode in PNG_MODES and "transparency" not in image.info
+    return image, stripped.orientation, stripped.image if plain else None
+
+
+def _decode_other(data: bytes, limits: _Limits) -> _Decoded:
+    image = _open(data, limits.formats)
+    _check_size(image.size, limits)
+    if getattr(image, "n_frames", 1) > 1:
+        raise RejectedImageError("animated", "the file holds several pictures")
+    with _damage():
+        image.load()
+    return image, read_orientation(image.info.get("exif", b"")), None
 
 
 def _open(data: bytes, formats: Collection[str]) -> Image.Image:
@@ -61,34 +171,34 @@ def _open(data: bytes, formats: Collection[str]) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise RejectedImageError("too_many_pixels", str(error)) from error
     except Exception as error:
-        found = _sniff(data)
-        if found and found not in formats:
-            raise RejectedImageError(
-                "format_not_allowed", f"looks like {found}, allowed are {', '.join(formats)}"
-            ) from error
         raise RejectedImageError("not_an_image", f"no header of {', '.join(formats)} can be read") from error
 
 
-def _sniff(data: bytes) -> str | None:
-    Image.init()
-    accepts = ((name, Image.OPEN[name][1]) for name in KNOWN_FORMATS if name in Image.OPEN)
-    return next((name for name, accept in accepts if accept and accept(data[:16]) is True), None)
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Take any error of a decoder for damage: a hostile file can make any line of one fail, with any exception."""
+    try:
+        yield
+    except Exception as error:
+        raise RejectedImageError("truncated", f"the pixels are incomplete or damaged: {error}") from error
 
 
-def _check_header(image: Image.Image, max_pixels: int) -> None:
-    width, height = image.size
+def _check_size(size: tuple[int, int], limits: _Limits) -> None:
+    width, height = size
+    if not width * height:
+        raise RejectedImageError("not_an_image", f"{width} x {height} pixels")
     # Pillow only warns where its own limit is passed; here the lower of both limits refuses.
-    limit = min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels)
+    limit = min(limits.max_pixels, Image.MAX_IMAGE_PIXELS or limits.max_pixels)
     if width * height > limit:
         raise RejectedImageError("too_many_pixels", f"{width} x {height} pixels, at most {limit} are allowed")
-    # A phone's JPEG may carry further pictures behind the first (MPO): those are previews, not an animation.
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise RejectedImageError("animated", "the file holds several frames")
+    if max(width, height) > limits.max_aspect * min(width, height):
+        raise RejectedImageError("extreme_aspect", f"{width} x {height} pixels, longer than {limits.max_aspect:g} : 1")
 
 
-def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+def _to_rgb(image: Image.Image) -> Image.Image:
+    # Pillow would write a colour profile into the PNG, and warn of transparency that plays no part here.
+    image.info = {}
     if image.mode in WIDE_GREY:
         # `convert` would clip 16-bit grey at 255 and turn most of the image white.
-        grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,20 +1,26 @@
-"""Read labelled images of one dataset version, and name content."""
+"""Read one dataset version, as it is or as it was known at a moment, and name content."""
 
-import io
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import lance
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from PIL import Image
 
 from include.contracts import DatasetRef
 from include.errors import ArtifactNotFoundError
+from include.project import DataConfig
 from include.storage import Store, digest_bytes
+from include.vision.stored_images import StoredImages
+from include.vision.twins import find_leaks
 
 CONTENT_COLUMNS = ["digest", "label", "group", "split", "partition"]
+HISTORY = ["labels", "observed_at"]
+FINGERPRINT = ["phash", "embedding"]
+ROW = "row"
 # Manifest values hold no control characters, so these two cannot be forged by one.
 BETWEEN, ABSENT = "\x1f", "\x00"
 
@@ -23,31 +29,81 @@ BETWEEN, ABSENT = "\x1f", "\x00"
 class ImageSet:
     """Labelled images in digest order: RGB uint8 [H, W, 3], and one label, digest, partition and group for each."""
 
-    images: list[NDArray[np.uint8]]
+    images: Sequence[NDArray[np.uint8]]
     labels: list[str]
     digests: list[str]
     partitions: list[str]
     groups: list[str]
 
 
-def read_split(dataset: DatasetRef, store: Store, split: str) -> ImageSet:
+def read_split(dataset: DatasetRef, store: Store, split: str, data: DataConfig) -> ImageSet:
     """Read the labelled images of a split, from exactly the version referred to.
+
+    Images with a near-duplicate in a more sealed split are left out: nothing is learned from what is examined on.
 
     :raises ArtifactNotFoundError: the version is gone, or holds other content than the one referred to.
     """
-    version = _open_version(dataset, store)
-    columns = ["digest", "image", "label", "partition", "group"]
-    chosen = f"split = '{split}' AND label IS NOT NULL"
-    rows = version.to_table(columns=columns, filter=chosen).sort_by(
-        [("digest", "ascending"), ("partition", "ascending")]
-    )
+    version = open_version(dataset, store)
+    rows = _read(version, dataset, store, FINGERPRINT)
+    leaks = pa.array(find_leaks(rows, split, data.near_duplicate_bits))
+    chosen = pc.and_(pc.and_(pc.equal(rows["split"], split), pc.is_valid(rows["label"])), pc.invert(leaks))
+    rows = rows.filter(chosen).sort_by([("digest", "ascending"), ("partition", "ascending")])
     return ImageSet(
-        images=[_decode(data) for data in rows["image"].to_pylist()],
+        images=StoredImages(version, rows[ROW].to_numpy()),
         labels=rows["label"].to_pylist(),
         digests=rows["digest"].to_pylist(),
         partitions=rows["partition"].to_pylist(),
         groups=rows["group"].to_pylist(),
     )
+
+
+def read_rows(dataset: DatasetRef, store: Store, columns: Sequence[str]) -> pa.Table:
+    """Read manifest columns of exactly the version referred to, in its order.
+
+    :raises ArtifactNotFoundError: the version is gone, or holds other content than the one referred to.
+    """
+    return _read(open_version(dataset, store), dataset, store, columns).select(columns)
+
+
+def open_version(dataset: DatasetRef, store: Store) -> lance.LanceDataset:
+    """Open a dataset version, its content unchecked.
+
+    :raises ArtifactNotFoundError: the version is gone.
+    """
+    try:
+        return lance.dataset(store.uri(dataset.address), version=dataset.version)
+    except ValueError as error:
+        raise ArtifactNotFoundError(
+            f"no {_name(dataset, store)}; was it pruned, or the store moved (WINDHOVER_STORE)?"
+        ) from error
+
+
+def select_as_of(dataset: DatasetRef, moment: datetime, store: Store) -> DatasetRef:
+    """Refer to what of a dataset version was known at a moment.
+
+    :param moment: Aware time; images observed later and labels that became known later are not part of it.
+    """
+    version = open_version(dataset, store)
+    rows = know_as_of(version.to_table(columns=[*CONTENT_COLUMNS, *HISTORY]), moment)
+    labelled = rows.num_rows - rows["label"].null_count
+    known = {"digest": digest_rows(rows), "images": rows.num_rows, "labelled": labelled, "as_of": moment}
+    return dataset.model_copy(update=known)
+
+
+def know_as_of(rows: pa.Table, moment: datetime) -> pa.Table:
+    """Return the rows observed by a moment, each with the label that was known then.
+
+    :param rows: Columns `observed_at`, `labels` (oldest first) and `label`, among others.
+    """
+    rows = rows.filter(pc.less_equal(rows["observed_at"], pa.scalar(moment)))
+    history = rows["labels"].combine_chunks()
+    owners, entries = pc.list_parent_indices(history), pc.list_flatten(history)
+    known = pc.less_equal(pc.struct_field(entries, "known_at"), pa.scalar(moment))
+    # Written oldest first, so that the last of a row overwrites the others.
+    labels = np.full(rows.num_rows, None, dtype=object)
+    names = pc.struct_field(entries, "label").filter(known).to_numpy(zero_copy_only=False)
+    labels[owners.filter(known).to_numpy()] = names
+    return rows.set_column(rows.schema.get_field_index("label"), "label", pa.array(labels, pa.string()))
 
 
 def split_digest(image_set: ImageSet) -> str:
@@ -63,20 +119,21 @@ def digest_rows(rows: pa.Table) -> str:
     return digest_bytes("\n".join(lines.sort().to_pylist()).encode())
 
 
-def _open_version(dataset: DatasetRef, store: Store) -> lance.LanceDataset:
-    name = f"version {dataset.version} of {dataset.address!r} in store {store.root}"
-    try:
-        version = lance.dataset(str(store.path(dataset.address)), version=dataset.version)
-    except ValueError as error:
-        raise ArtifactNotFoundError(f"no {name}; was it pruned, or the store moved (WINDHOVER_STORE)?") from error
-    found = digest_rows(version.to_table(columns=CONTENT_COLUMNS))
+def _read(version: lance.LanceDataset, dataset: DatasetRef, store: Store, columns: Sequence[str]) -> pa.Table:
+    wanted = dict.fromkeys([*CONTENT_COLUMNS, *columns, *(HISTORY if dataset.as_of else [])])
+    rows = version.to_table(columns=list(wanted))
+    rows = rows.append_column(ROW, pa.array(np.arange(rows.num_rows)))
+    if dataset.as_of:
+        rows = know_as_of(rows, dataset.as_of)
+    found = digest_rows(rows)
     if found != dataset.digest:
         raise ArtifactNotFoundError(
-            f"{name} holds {found}, not {dataset.digest}: the dataset was rebuilt; publish and refer to it again"
+            f"{_name(dataset, store)} holds {found}, not {dataset.digest}: the dataset was rebuilt; publish and refer "
+            "to it again"
         )
-    return version
+    return rows
 
 
-def _decode(data: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        return np.array(image, dtype=np.uint8)
+def _name(dataset: DatasetRef, store: Store) -> str:
+    moment = f" as of {dataset.as_of.isoformat()}" if dataset.as_of else ""
+    return f"version {dataset.version}{moment} of {dataset.address!r} in store {store.root}"

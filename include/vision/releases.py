@@ -27,6 +27,7 @@ class DecodingLimits(Contract):
     formats: tuple[str, ...] = Field(min_length=1)
     max_bytes: int = Field(ge=1)
     max_pixels: int = Field(ge=1)
+    max_aspect: float = Field(default=20.0, ge=1)
 
 
 class GoldenImage(Contract):
@@ -96,9 +97,12 @@ def open_release(store: Store, release: ReleaseRef | str) -> Bundle:
     :raises ContractViolationError: the bundle was changed after it was published, or is not a bundle.
     """
     address = release if isinstance(release, str) else release.address
-    folder = store.path(address)
-    if not folder.is_dir():
-        raise ArtifactNotFoundError(f"no release at {address!r} in store {store.root}; package the model version again")
+    try:
+        folder = store.fetch(address)
+    except ArtifactNotFoundError as error:
+        raise ArtifactNotFoundError(
+            f"no release at {address!r} in store {store.root}; package the model version again"
+        ) from error
     named = f"sha256:{folder.name}" if isinstance(release, str) else release.digest
     found = digest_folder(folder)
     if found != named:

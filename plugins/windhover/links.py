@@ -44,6 +44,8 @@ class EvidenceLink(BaseOperatorLink):
 
 DATA_DOCS = EvidenceLink("Data Docs")
 QUARANTINE = EvidenceLink("Quarantine")
+DATASHEET = EvidenceLink("Datasheet")
+EDA = EvidenceLink("EDA")
 MLFLOW_RUN = EvidenceLink("MLflow run")
 MODEL_CARD = EvidenceLink("Model card")
 ENDPOINT = EvidenceLink("Endpoint")

@@ -29,19 +29,22 @@ def play_run(load_dag, api_server):
     return play
 
 
-def test_a_delivery_becomes_an_announced_dataset(play_run, stages, machine):
+def test_a_delivery_becomes_an_announced_dataset(play_run, stages, machine, ledger_connection):
     images = machine / "landing" / "digits" / samples.DAY / "images"
     images.mkdir(parents=True)
     (images / "a.png").touch()
     (images.parent / "_SUCCESS").touch()
+    stages.replace("include.data.collection.collect_batch", lambda _, batch, __: batch)
     stages.replace("include.data.ingestion.ingest_shard", samples.SHARD_REPORT)
     stages.replace("include.data.validation.validate_partition", samples.VALIDATION)
     stages.replace("include.data.publication.publish_partition", samples.DATASET)
+    stages.replace("include.data.datasheet.describe_dataset", "digits/reports/datasets/1/index.html")
 
-    tasks = ["wait_for_batch", "ingest", "validate_images", "publish_dataset", "announce_dataset"]
+    tasks = ["wait_for_batch", "collect_batch", "ingest", "validate_images", "publish_dataset"]
+    tasks += ["announce_dataset", "describe_dataset"]
     outcomes = play_run("ingest_images", tasks, "scheduled")
 
-    assert [outcome.state for outcome in outcomes.values()] == ["success"] * 5
+    assert [outcome.state for outcome in outcomes.values()] == ["success"] * 7
     [event] = outcomes["announce_dataset"].announced
     assert (DatasetRef.model_validate(event["extra"]), event["partition_key"]) == (samples.DATASET, samples.DAY)
 

@@ -8,7 +8,13 @@ from airflow.serialization.serialized_objects import DagSerialization
 from windhover.defaults import RETRY_UNLESS_PERMANENT
 
 LINKS = {
-    "ingest_images": {"validate_images": {"Data Docs", "Quarantine"}},
+    "ingest_images": {
+        "validate_images": {"Data Docs", "Quarantine"},
+        "describe_dataset": {"Datasheet", "EDA"},
+    },
+    "release_quarantine": {"release_quarantine": {"Data Docs", "Quarantine"}},
+    "forget_images": {},
+    "maintain_platform": {},
     "train_model": {"train_candidate": {"MLflow run"}},
     "promote_model": {
         "evaluate_candidate": {"MLflow run"},

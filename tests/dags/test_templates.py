@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 
 import pytest
+from airflow.sdk.exceptions import ParamValidationError
 
 from include.project import Project
 from tests.plugins.samples import DAY, END, START
 from tests.plugins.task_runs import NOW, ApiServer, make_run, play, start_task
 
-STEMS = ["ingest_images", "train_model", "promote_model", "deploy_model", "monitor_model"]
+STEMS = ["ingest_images", "train_model", "promote_model", "deploy_model", "monitor_model", "maintain_platform"]
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
 HOUR = {"logical_date": START, "data_interval_start": START, "data_interval_end": END}
 
@@ -21,7 +22,7 @@ def render(load_dag):
         dag = load_dag(stem)
         ti, context = start_task(dag, task_id, make_run(dag.dag_id, run_type, **values))
         task = ti.task = ti.task.prepare_for_execution()
-        with play(ApiServer()):
+        with play(ApiServer(pushed={("publish_dataset", "changed"): True})):
             task.render_template_fields(context, dag.get_template_env())
         return task
 
@@ -43,6 +44,28 @@ def test_a_partition_stays_a_text_and_none_stays_none(render, key, rendered):
 
 def test_an_empty_form_overrides_nothing(render):
     assert render("train_model", "train_candidate").overrides == {"epochs": None, "learning_rate": None, "seed": None}
+
+
+@pytest.mark.parametrize("moment", [None, "2026-11-01T00:00:00Z", "2026-11-01T02:00:00+02:00"])
+def test_the_moment_to_look_back_to_arrives_as_it_was_written(render, moment):
+    assert render("train_model", "select_dataset", conf={"as_of": moment}).as_of == moment
+
+
+@pytest.mark.parametrize(
+    ("stem", "conf"),
+    [
+        ("release_quarantine", {"partition": "2026-11-20"}),
+        ("release_quarantine", {"partition": "2026-11-20", "reason": ""}),
+        ("release_quarantine", {"partition": "yesterday", "reason": "checked"}),
+        ("forget_images", {"subject": "s-17"}),
+        ("forget_images", {"digest": "sha256:1", "reason": "asked"}),
+        ("train_model", {"as_of": "soon"}),
+    ],
+)
+def test_a_form_that_lacks_something_is_refused(render, stem, conf):
+    task_id = {"train_model": "select_dataset"}.get(stem, stem)
+    with pytest.raises(ParamValidationError):
+        render(stem, task_id, conf=conf)
 
 
 def test_the_form_arrives_with_its_types(render):

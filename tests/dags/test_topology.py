@@ -7,11 +7,16 @@ from tests.dags.test_conventions import ROOT
 
 EDGES = {
     "ingest_images": [
-        ("wait_for_batch", "ingest"),
+        ("collect_batch", "ingest"),
         ("ingest", "validate_images"),
         ("validate_images", "publish_dataset"),
         ("publish_dataset", "announce_dataset"),
+        ("publish_dataset", "describe_dataset"),
+        ("wait_for_batch", "collect_batch"),
     ],
+    "release_quarantine": [],
+    "forget_images": [],
+    "maintain_platform": [("compact_dataset", "clean_versions")],
     "train_model": [("select_dataset", "train_candidate")],
     "promote_model": [
         ("decide_promotion", "register_model"),
@@ -62,6 +67,16 @@ def test_edges(stem):
 def test_one_asset_is_born(stem):
     outlets = [outlet.name for task in load(stem).tasks for outlet in task.outlets]
     assert outlets == [f"digits.{BORN[stem]}"]
+
+
+@pytest.mark.parametrize("stem", EDGES.keys() - BORN.keys())
+def test_upkeep_bears_no_asset(stem):
+    assert [task.task_id for task in load(stem).tasks if task.outlets] == []
+
+
+@pytest.mark.parametrize("stem", ["release_quarantine", "forget_images"])
+def test_what_a_person_answers_for_runs_by_hand_only(stem):
+    assert load(stem).schedule is None
 
 
 @pytest.mark.parametrize("stem", CONSUMED)

@@ -1,13 +1,18 @@
+import json
+import re
 from importlib.resources import files
+from pathlib import Path
 
 import yaml
+from airflow.providers.openlineage.get_provider_info import get_provider_info
 
-from deploy.airflow_environment import airflow_environment
+from deploy.airflow_environment import airflow_environment, locate_lineage
 from deploy.credentials import load_credentials
 
 
 def test_every_option_exists_in_the_installed_airflow(home):
     known = yaml.safe_load((files("airflow.config_templates") / "config.yml").read_text())
+    known |= get_provider_info()["config"]
     names = {f"AIRFLOW__{s.upper()}__{o.upper()}" for s, section in known.items() for o in section["options"]}
     chosen = airflow_environment(home, load_credentials(home)).keys() - {"AIRFLOW_HOME"}
     assert chosen - names == set()
@@ -28,3 +33,18 @@ def test_all_it_writes_lies_in_the_home(home):
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
     ):
         assert environment[name].startswith(str(home.root))
+
+
+def test_lineage_events_lie_in_the_home_and_are_appended(home):
+    environment = airflow_environment(home, load_credentials(home))
+    transport = json.loads(environment["AIRFLOW__OPENLINEAGE__TRANSPORT"])
+    assert transport == {"type": "file", "log_file_path": str(locate_lineage(home)), "append": True}
+    assert Path(transport["log_file_path"]).is_relative_to(home.root)
+
+
+def test_the_form_of_an_erasure_is_in_no_event(home):
+    environment = airflow_environment(home, load_credentials(home))
+    [rule] = json.loads(environment["AIRFLOW__OPENLINEAGE__EMISSION_POLICY"])
+    assert re.fullmatch(rule["scope"]["dag_id"], "digits.forget_images")
+    assert not re.fullmatch(rule["scope"]["dag_id"], "digits.ingest_images")
+    assert (rule["match_mode"], rule["controls"], rule["locked"]) == ("regex", {"emit": False}, True)

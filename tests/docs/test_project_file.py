@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -12,7 +12,7 @@ from include.project import Project
 
 PAGE = Path(__file__).parents[2] / "docs" / "project_file.md"
 ROW = re.compile(r"^\| `(?P<key>\w+)` \| (?P<type>.+?) \| (?P<default>.+?) \| (?P<bounds>.*?) ?\| (?P<meaning>.+) \|$")
-TYPES = {str: "text", int: "whole number", float: "number"}
+TYPES = {str: "text", int: "whole number", float: "number", bool: "true/false"}
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
@@ -41,6 +41,9 @@ FIELDS = list_fields(Project)
 
 
 def describe_type(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        *most, last = [f"`{value}`" for value in get_args(field.annotation)]
+        return f"{', '.join(most)} or {last}"
     if get_origin(field.annotation) is not tuple:
         return TYPES[field.annotation]
     entry = get_args(field.annotation)[0]

@@ -55,10 +55,10 @@ def test_worn_lenses_differ_from_the_clean_one_and_from_each_other():
         assert all(np.abs(picture - other).mean() > 10 for other in seen[:index])
 
 
-def test_the_pipeline_takes_a_delivery_and_finds_what_was_planted(project, store, tmp_path):
+def test_the_pipeline_takes_a_delivery_and_finds_what_was_planted(project, store, ledger, tmp_path):
     deliver_day(tmp_path, DAY, ARRIVAL_SPECIMENS[:20], lens=CLEAN_LENS, labelled=True, corrupt=2, mislabelled=1)
-    batch = find_complete_batch(project, tmp_path, "2026-11-02")
-    reports = [ingest_shard(project, shard, tmp_path, store) for shard in plan_shards(project, batch)]
+    batch = find_complete_batch(project, str(tmp_path), "2026-11-02")
+    reports = [ingest_shard(project, shard, store, ledger) for shard in plan_shards(project, batch)]
     assert sum(report.seen for report in reports) == 22
     assert sum(report.quarantined for report in reports) == 3
     assert sum(report.accepted for report in reports) == 19

@@ -1,28 +1,21 @@
 """A small published dataset of real digits, and a place for downloaded models."""
 
 import hashlib
-import io
 import socket
 from collections.abc import Callable, Iterator
 
 import lance
-import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
 
 from include.contracts import DatasetRef
 from include.project import Project
 from include.tracking import Tracking
 from include.vision.images import digest_rows
+from include.vision.schema import IMAGES
+from tests.include.rows import make_row
 
 PARTITIONS = ("2026-03-01", "2026-03-02")
-SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("digest", "partition", "group", "label", "split", "source")),
-        ("image", pa.large_binary()),
-    ]
-)
 
 
 def deal_split(index: int) -> str:
@@ -35,12 +28,14 @@ def publish(store, quick_project) -> Callable[..., DatasetRef]:
     """Write (image, label) pairs as one version of the quick project's dataset."""
 
     def write(pairs, split=deal_split) -> DatasetRef:
-        rows = [describe(index, image, label, split(index)) for index, (image, label) in enumerate(pairs)]
+        rows = [
+            make_row(image, label, index, split=split(index), partition=PARTITIONS[index // 8 % len(PARTITIONS)])
+            for index, (image, label) in enumerate(pairs)
+        ]
         address = f"{quick_project.name}/images.lance"
-        table = pa.Table.from_pylist(rows, schema=SCHEMA)
-        path = store.path(address)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        version = lance.write_dataset(table, str(path), mode="overwrite" if path.exists() else "create").version
+        table = pa.Table.from_pylist(rows, schema=IMAGES)
+        mode = "overwrite" if store.exists(address) else "create"
+        version = lance.write_dataset(table, store.uri(address), mode=mode).version
         return DatasetRef(
             project=quick_project.name,
             address=address,
@@ -51,21 +46,6 @@ def publish(store, quick_project) -> Callable[..., DatasetRef]:
         )
 
     return write
-
-
-def describe(index: int, image: np.ndarray, label: str | None, split: str) -> dict[str, object]:
-    """One row of the image store."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return {
-        "digest": f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}",
-        "image": buffer.getvalue(),
-        "partition": PARTITIONS[index // 8 % len(PARTITIONS)],
-        "group": str(index),
-        "label": label,
-        "split": split,
-        "source": f"images/{index}.png",
-    }
 
 
 @pytest.fixture

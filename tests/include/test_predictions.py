@@ -10,6 +10,11 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
+@pytest.fixture
+def store(any_store: Store) -> Store:
+    return any_store
+
+
 def prediction(request_id: str, time: datetime, **changes: object) -> dict[str, object]:
     row = {"request_id": request_id, "time": time, "project": "digits", "release": "sha256:a", "model_version": 1}
     row |= {"predicted": "7", "confidence": 0.9, "probabilities": [0.1, 0.9], "latency_ms": 3.0}

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from include.errors import ProjectFileError
-from include.project import Project, load_project, load_projects
+from include.project import Project, SourceConfig, load_project, load_projects
 
 GOOD = "name: parts\nclasses: [good, bad]\n"
 
@@ -39,6 +39,16 @@ def test_the_shipped_project_loads(project: Project):
         ("name: parts\n", "classes: required, but not there"),
         ("name: others\nclasses: [good, bad]\n", "name is 'others'"),
         ("name: ../parts\nclasses: [good, bad]\n", "name: "),
+        (GOOD + "source: {uri: ftp://x/y}\n", "no source ftp://"),
+        (GOOD + "source: {uri: https://x/images/}\n", "over HTTP only a list of URLs"),
+        (GOOD + "source: {uri: 'days/{day}'}\n", "only {partition} stands for something"),
+        (GOOD + "source: {uri: '../{partition}'}\n", "source.uri: "),
+        (GOOD + "source: {uri: s3://x/../y}\n", "name the place itself, without .."),
+        (GOOD + "source: {marker: a/b}\n", "source.marker: "),
+        (GOOD + "source: {group_pattern: '[a'}\n", "not a regular expression"),
+        (GOOD + "source: {group_pattern: a_}\n", "into parentheses"),
+        (GOOD + "source: {uri: a.zip, complete: count}\n", "count counts the files of a folder"),
+        (GOOD + "source: {uri: a.csv, layout: coco}\n", "a list says itself what it holds"),
         ("- a list\n", "holds a list"),
         ("just words\n", "holds a str"),
         ("", "holds nothing"),
@@ -55,6 +65,23 @@ def test_a_wrong_file_is_one_clear_line(tmp_path: Path, text: str, said: str):
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind", "snapshot"),
+    [
+        ("", "folder", False),
+        ("cam/{partition}", "folder", False),
+        ("s3://bucket/prefix/", "folder", True),
+        ("/data/{partition}.tar.gz", "archive", False),
+        ("set.zip", "archive", True),
+        ("https://example.org/list.csv", "list", True),
+        ("torchvision://CIFAR10?train=true", "dataset", True),
+    ],
+)
+def test_a_source_is_known_by_its_uri(uri: str, kind: str, snapshot: bool):
+    source = SourceConfig(uri=uri)
+    assert (source.kind, source.snapshot) == (kind, snapshot)
 
 
 def test_several_faults_are_all_told(tmp_path: Path):

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from include.errors import ContractViolationError
 from include.settings import REPOSITORY, load_settings
 
 NAMES = ("HOME", "PROJECTS", "STORE", "LANDING", "MLFLOW_URI", "SERVING_URI", "LEDGER_URI")
@@ -18,7 +19,8 @@ def test_everything_lies_below_home(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     settings = load_settings()
     assert settings.store_uri == str(tmp_path / "store")
     assert settings.landing_folder == tmp_path / "landing"
-    assert settings.open_store().root == tmp_path / "store"
+    assert settings.landing_uri == str(tmp_path / "landing")
+    assert settings.open_store().root == str(tmp_path / "store")
 
 
 def test_the_projects_that_ship_are_found():
@@ -33,6 +35,19 @@ def test_each_location_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert settings.store_uri == str(tmp_path / "STORE")
     assert settings.landing_folder == tmp_path / "LANDING"
     assert settings.ledger_uri == str(tmp_path / "LEDGER_URI")
+
+
+def test_deliveries_may_land_in_a_bucket(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WINDHOVER_LANDING", "s3://bucket/landing")
+    settings = load_settings()
+    assert settings.landing_uri == "s3://bucket/landing"
+    with pytest.raises(ContractViolationError, match="WINDHOVER_LANDING"):
+        _ = settings.landing_folder
+
+
+def test_a_landing_uri_may_name_a_local_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("WINDHOVER_LANDING", tmp_path.as_uri())
+    assert load_settings().landing_folder == tmp_path
 
 
 def test_the_environment_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch):

@@ -30,7 +30,7 @@ def digest(letter: str) -> str:
     return f"sha256:{letter * 64}"
 
 
-BATCH = BatchRef(project="digits", partition=DAY, folder=f"digits/{DAY}", images=3)
+BATCH = BatchRef(project="digits", partition=DAY, uri=f"/landing/digits/{DAY}", images=3)
 SHARD = ShardRef(batch=BATCH, index=0, count=1)
 SHARD_REPORT = ShardReport(
     shard=SHARD, address="digits/staging/s", digest=digest("a"), seen=3, accepted=3, duplicates=0, quarantined=0

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import singledispatchmethod
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
@@ -30,6 +31,8 @@ class ApiServer:
     events: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     messages: list[Any] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
+    pushed: dict[tuple[str, str], Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
 
     def send(self, msg: Any) -> Any:
         """Answer a message of the task runner."""
@@ -42,7 +45,9 @@ class ApiServer:
 
     @_answer.register
     def _(self, msg: comms.GetXCom) -> comms.XComResult:
-        return comms.XComResult(key=msg.key, value=self.returned.get(msg.task_id))
+        if msg.key == RETURN_VALUE:
+            return comms.XComResult(key=msg.key, value=self.returned.get(msg.task_id))
+        return comms.XComResult(key=msg.key, value=self.pushed.get((msg.task_id, msg.key)))
 
     @_answer.register
     def _(self, msg: comms.GetXComSequenceSlice) -> comms.XComSequenceSliceResult:
@@ -63,8 +68,20 @@ class ApiServer:
     def _(self, msg: comms.SetXCom) -> None:
         if msg.key == RETURN_VALUE:
             self.returned[msg.task_id] = msg.value
-        else:
+        elif msg.key.startswith("_link_"):
             self.links[msg.key] = str(msg.value)
+        else:
+            self.pushed[msg.task_id, msg.key] = msg.value
+
+    @_answer.register
+    def _(self, msg: comms.GetTaskStateStore) -> comms.TaskStateStoreResult | comms.ErrorResponse:
+        if msg.key in self.kept:
+            return comms.TaskStateStoreResult(value=self.kept[msg.key])
+        return comms.ErrorResponse(error=ErrorType.TASK_STORE_NOT_FOUND)
+
+    @_answer.register
+    def _(self, msg: comms.SetTaskStateStore) -> None:
+        self.kept[msg.key] = msg.value
 
     @_answer.register
     def _(self, msg: comms.GetConnection) -> comms.ErrorResponse:
@@ -161,7 +178,7 @@ def start_task(dag: DAG, task_id: str, run: DagRun, *, map_index: int = -1, **re
         dag_version_id=uuid4(),
         map_index=map_index,
         task=dag.task_dict[task_id],
-        bundle_instance=None,
+        bundle_instance=SimpleNamespace(name="dags-folder", version=None),
         _ti_context_from_server=TIRunContext(dag_run=run, max_tries=3, should_retry=True, **resumed),
         max_tries=3,
         start_date=NOW,

@@ -1,6 +1,8 @@
 from airflow import plugins_manager
 
 from windhover import links
+from windhover.links import PAGES
+from windhover.ui.pages import make_app
 
 
 def find_plugin():
@@ -23,3 +25,10 @@ def test_every_link_of_an_operator_is_registered():
 def test_the_plugin_can_be_shown_in_the_web_ui():
     [shown] = [info for info in plugins_manager.get_plugin_info() if info["name"] == "windhover"]
     assert [app["url_prefix"] for app in shown["fastapi_apps"]] == ["/windhover"]
+
+
+def test_the_catalogue_of_datasets_is_in_the_navigation_and_leads_to_a_page():
+    [view] = find_plugin().external_views
+    assert (view["name"], view["destination"]) == ("Datasets", "nav")
+    paths = {f"{PAGES.removeprefix('/')}{route.path}" for route in make_app().routes}
+    assert view["href"] in paths

@@ -42,6 +42,7 @@ class EvaluateCandidateOperator(StageOperator):
 
         candidate, tracking = ModelRef.model_validate(self.candidate), self.open_tracking()
         self.evidence["MLflow run"] = tracking.run_url(candidate.run_id)
+        self.reads = [candidate, candidate.dataset]
         report = evaluate_model(candidate, candidate.dataset, self.read_project(), self.open_store(), tracking)
         return report.model_dump(mode="json")
 
@@ -61,6 +62,7 @@ class EvaluateChampionOperator(EvaluateCandidateOperator):
             return None
         dataset, tracking = ModelRef.model_validate(self.candidate).dataset, self.open_tracking()
         self.evidence["MLflow run"] = tracking.run_url(champion.model.run_id)
+        self.reads = [champion.model, dataset]
         report = evaluate_model(champion.model, dataset, project, self.open_store(), tracking)
         return report.model_dump(mode="json")
 

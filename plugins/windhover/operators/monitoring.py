@@ -1,27 +1,16 @@
 """Operators that watch a model in service."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.errors import ContractViolationError
 from windhover.assets import announce
 from windhover.links import DRIFT_REPORT, page_of
-from windhover.operators.stage import StageOperator
+from windhover.operators.stage import StageOperator, read_moment
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-
-def read_moment(text: str) -> datetime:
-    """Read ISO 8601; without an offset it is UTC, as the form says."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ContractViolationError(f"{text!r} is no moment; write one like 2026-01-31T09:00:00+00:00") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class ProfilePredictionsOperator(StageOperator):

@@ -1,22 +1,45 @@
-"""What every operator of the pipeline has: a project, a store, a ledger, and evidence for its links."""
+"""What every operator of the pipeline has: a project, a store, a ledger, evidence for its links, and lineage."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
+from include.errors import ContractViolationError
 from include.project import Project
 from include.settings import Settings, load_settings
 from include.storage import Store
 from windhover.hooks.ledger import LedgerHook
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+    from airflow.sdk import Context
+
     from include.ledger import Ledger
     from include.tracking import Tracking
+    from windhover.lineage import Data
+
+
+def read_moment(text: str) -> datetime:
+    """Read ISO 8601; without an offset it is UTC, as the forms say."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ContractViolationError(f"{text!r} is no moment; write one like 2026-01-31T09:00:00+00:00") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def name_attempt(context: "Context") -> str:
+    """Name who writes, the same for every attempt: a retry may take over the lease of the attempt it replaces."""
+    return f"{context['dag_run'].dag_id}/{context['run_id']}"
 
 
 class StageOperator(BaseOperator):
     """One stage of one project.
+
+    `execute` leaves the references to what it read and wrote in `reads` and `writes`; OpenLineage asks for them, also
+    when it failed.
 
     :param project: The whole project file as JSON, so that a run shows the values it worked with.
     """
@@ -24,11 +47,15 @@ class StageOperator(BaseOperator):
     template_fields: Sequence[str] = ("project",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"project": "json"}
     evidence: dict[str, str]
+    reads: "list[Data]"
+    writes: "list[Data]"
 
     def __init__(self, *, project: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.project = project
         self.evidence = {}
+        self.reads = []
+        self.writes = []
 
     def read_project(self) -> Project:
         """Validate the rendered project."""
@@ -51,3 +78,9 @@ class StageOperator(BaseOperator):
         from include.tracking import Tracking
 
         return Tracking(load_settings().mlflow_uri, load_settings().mlflow_page)
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> "OperatorLineage[Any, Any]":
+        """Describe what was read and written; Airflow's OpenLineage provider calls this under this name."""
+        from windhover.lineage import describe_lineage
+
+        return describe_lineage(self.reads, self.writes, load_settings())

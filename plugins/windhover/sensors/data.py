@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class CompleteBatchSensor(BaseSensorOperator):
-    """Wait, without holding a worker slot, for the complete delivery of one day; return its shards.
+    """Wait, without holding a worker slot, for the complete delivery of one partition, and return it.
 
     :param project: The project file as JSON.
-    :param partition: The day, `YYYY-MM-DD`.
+    :param partition: The day, `YYYY-MM-DD`; of no account where the project's source is one partition.
     """
 
     template_fields: Sequence[str] = ("project", "partition")
@@ -31,30 +31,27 @@ class CompleteBatchSensor(BaseSensorOperator):
         self.project = project
         self.partition = partition
 
-    def execute(self, context: "Context") -> list[dict[str, Any]]:
+    def execute(self, context: "Context") -> dict[str, Any]:
         from include.data.arrivals import find_complete_batch
 
+        project, landing = Project.model_validate(self.project), load_settings().landing_uri
         # Rendering makes a number of a key such as 20260131.
-        if not isinstance(self.partition, str):
+        if not isinstance(self.partition, str) and not project.source.snapshot:
             raise ContractViolationError(
                 f"the partition of this run is {self.partition!r} and no day; trigger it with a partition key such as "
                 "2026-01-31, or backfill the days"
             )
-        landing = load_settings().landing_folder
-        batch = find_complete_batch(Project.model_validate(self.project), landing, self.partition)
+        partition = str(self.partition)
+        batch = find_complete_batch(project, landing, partition)
         if batch is None:
-            self.log.info("no complete delivery for %s below %s yet; waiting", self.partition, landing)
+            self.log.info("no complete delivery of %s for %s yet; waiting", project.name, partition)
             self.defer(
-                trigger=CompleteBatchTrigger(self.project, str(landing), self.partition, self.poke_interval),
-                method_name="plan",
+                trigger=CompleteBatchTrigger(self.project, landing, partition, self.poke_interval),
+                method_name="take",
                 timeout=timedelta(seconds=self.timeout),
             )
-        return self.plan(context, batch.model_dump(mode="json"))
+        return self.take(context, batch.model_dump(mode="json"))
 
-    def plan(self, context: "Context", event: dict[str, Any]) -> list[dict[str, Any]]:
-        """Cut the delivery into shards."""
-        from include.data.arrivals import plan_shards
-
-        batch = BatchRef.model_validate(event)
-        shards = plan_shards(Project.model_validate(self.project), batch)
-        return [shard.model_dump(mode="json") for shard in shards]
+    def take(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
+        """Return the delivery that was found."""
+        return BatchRef.model_validate(event).model_dump(mode="json")

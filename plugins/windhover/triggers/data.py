@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -11,7 +10,7 @@ from include.project import Project
 
 
 class CompleteBatchTrigger(BaseTrigger):
-    """Fire once, when the delivery of one day is complete."""
+    """Fire once, when the delivery of one partition is complete."""
 
     def __init__(self, project: dict[str, Any], landing: str, partition: str, poke_interval: float) -> None:
         super().__init__()
@@ -31,7 +30,7 @@ class CompleteBatchTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         from include.data.arrivals import find_complete_batch
 
-        arguments = Project.model_validate(self.project), Path(self.landing), self.partition
+        arguments = Project.model_validate(self.project), self.landing, self.partition
         while (batch := await asyncio.to_thread(find_complete_batch, *arguments)) is None:
             await asyncio.sleep(self.poke_interval)
         yield TriggerEvent(batch.model_dump(mode="json"))

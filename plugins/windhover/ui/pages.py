@@ -1,52 +1,121 @@
-"""The evidence pages inside the Airflow web UI: reports from the store, and what is in quarantine.
+"""The evidence pages inside the Airflow web UI: the catalogue, every dataset, its lineage, and reports from the store.
 
 Every route asks for a signed-in Airflow user. Reports show names that came with the data, so a page runs in a sandbox:
-its scripts cannot reach the Airflow session of the person who reads it.
+its scripts cannot reach the Airflow session of the person who reads it. Our own pages have no scripts at all.
 """
 
 import mimetypes
 from functools import cache
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import FastAPI, HTTPException, Path
+from fastapi import Depends, FastAPI, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, Response
 
-from include.contracts import PartitionKey
-from include.errors import WindhoverError
-from include.project import PROJECT_NAME
+from include.contracts import Digest, PartitionKey
+from include.errors import ServiceUnavailableError, WindhoverError
+from include.project import PROJECT_NAME, Project, load_project, load_projects
 from include.settings import load_settings
+from windhover.ui.catalogue import render_catalogue
+from windhover.ui.datasets import render_dataset, render_difference
+from windhover.ui.lineage import render_lineage
 from windhover.ui.quarantine import render_quarantine
+from windhover.ui.templates import render
+
+if TYPE_CHECKING:
+    from include.ledger import Ledger
+    from include.storage import Store
 
 SANDBOX = {"Content-Security-Policy": "sandbox allow-scripts allow-popups", "X-Content-Type-Options": "nosniff"}
+# A page without scripts may keep its origin, which its links need: a browser sends no session along from a sandbox.
+SCRIPTLESS = {
+    "Content-Security-Policy": "sandbox allow-same-origin allow-forms allow-popups; default-src 'none'; "
+    "style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+ProjectName = Annotated[str, Path(pattern=PROJECT_NAME)]
 
 
 @cache
 def make_app() -> FastAPI:
     """Build the app Airflow's API server mounts under `/windhover`."""
-    from airflow.api_fastapi.core_api.security import GetUserDep
+    from airflow.api_fastapi.core_api.security import get_user
 
-    app = FastAPI(title="Windhover evidence", openapi_url=None)
-
-    @app.get("/reports/{address:path}")
-    def show_report(address: str, user: GetUserDep) -> Response:
-        parts = address.split("/")
-        if len(parts) < 3 or parts[1] != "reports" or {"", ".", ".."} & set(parts):
-            raise HTTPException(404, f"{address!r} is not a report; reports live at <project>/reports/<kind>/<id>/")
-        try:
-            content = load_settings().open_store().read(address)
-        except (WindhoverError, OSError, ValueError) as error:
-            raise HTTPException(404, f"no report at {address!r}; was it pruned?") from error
-        kind = mimetypes.guess_type(address)[0] or "application/octet-stream"
-        return Response(content, media_type=kind, headers=SANDBOX)
-
-    @app.get("/quarantine/{project}/{partition}", response_class=HTMLResponse)
-    def show_quarantine(
-        project: Annotated[str, Path(pattern=PROJECT_NAME)], partition: PartitionKey, user: GetUserDep
-    ) -> HTMLResponse:
-        try:
-            page = render_quarantine(load_settings().open_store(), project, partition)
-        except WindhoverError as error:
-            raise HTTPException(404, f"no quarantine of {project} for {partition}; was the day ingested?") from error
-        return HTMLResponse(page, headers=SANDBOX)
-
+    signed_in = [Depends(get_user)]
+    app = FastAPI(title="Windhover evidence", openapi_url=None, dependencies=signed_in)
+    app.get("/reports/{address:path}")(show_report)
+    app.get("/catalogue")(show_catalogue)
+    app.get("/datasets/{project}")(show_dataset)
+    app.get("/datasets/{project}/diff")(show_difference)
+    app.get("/lineage/{project}")(show_lineage)
+    app.get("/quarantine/{project}/{partition}")(show_quarantine)
+    app.add_exception_handler(WindhoverError, show_problem)
     return app
+
+
+def show_report(address: str) -> Response:
+    """Send one file of a report from the store."""
+    parts = address.split("/")
+    if len(parts) < 3 or parts[1] != "reports" or {"", ".", ".."} & set(parts):
+        raise HTTPException(404, f"{address!r} is not a report; reports live at <project>/reports/<kind>/<id>/")
+    try:
+        content = load_settings().open_store().read(address)
+    except (WindhoverError, OSError, ValueError) as error:
+        raise HTTPException(404, f"no report at {address!r}; was it pruned?") from error
+    kind = mimetypes.guess_type(address)[0] or "application/octet-stream"
+    return Response(content, media_type=kind, headers=SCRIPTLESS if parts[2] == "datasheets" else SANDBOX)
+
+
+def show_catalogue() -> Response:
+    """List every dataset."""
+    projects, problems = load_projects(load_settings().projects)
+    return _send(render_catalogue(projects, problems, _open_ledger()))
+
+
+def show_dataset(project: ProjectName) -> Response:
+    """Show one dataset's versions, their quality, and who used them."""
+    return _send(render_dataset(_read_project(project), _open_store(), _open_ledger()))
+
+
+def show_difference(project: ProjectName, before: int, after: int) -> Response:
+    """Show what one dataset version has that another has not."""
+    return _send(render_difference(_read_project(project), before, after, _open_store(), _open_ledger()))
+
+
+def show_lineage(project: ProjectName, image: Digest | None = None, source: str | None = None) -> Response:
+    """Follow an image, or a delivered file."""
+    page = render_lineage(_read_project(project), _open_store(), _open_ledger(), image=image, source=source)
+    return _send(page)
+
+
+def show_quarantine(project: ProjectName, partition: PartitionKey) -> Response:
+    """Show what one partition has in quarantine."""
+    return _send(render_quarantine(_read_project(project), partition, _open_store(), _open_ledger()))
+
+
+def show_problem(request: Request, problem: Exception) -> Response:
+    """Say in a sentence why there is no page."""
+    status = 503 if isinstance(problem, ServiceUnavailableError) else 404
+    return _send(render("problem.html", problem=str(problem)), status)
+
+
+def _send(page: str, status: int = 200) -> Response:
+    return HTMLResponse(page, status, SCRIPTLESS)
+
+
+def _read_project(name: str) -> Project:
+    return load_project(load_settings().projects / f"{name}.yaml")
+
+
+def _open_store() -> "Store":
+    return load_settings().open_store()
+
+
+def _open_ledger() -> "Ledger":
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    from windhover.hooks.ledger import LedgerHook
+
+    try:
+        return LedgerHook().open_ledger()
+    except AirflowNotFoundException as error:
+        raise ServiceUnavailableError(f"{error}; see airflow_settings.yaml") from error

@@ -11,7 +11,7 @@ from include import errors
 from include.cli.terminal import reporting
 from include.contracts import BatchRef
 
-BATCH = BatchRef(project="digits", partition="2026-11-02", folder="digits/2026-11-02", images=3)
+BATCH = BatchRef(project="digits", partition="2026-11-02", uri="/landing/digits/2026-11-02", images=3)
 BAD_INPUT = {"ContractViolationError", "ProjectFileError", "ArtifactNotFoundError", "DataQualityError"}
 KINDS = [kind for kind in vars(errors).values() if inspect.isclass(kind)]
 

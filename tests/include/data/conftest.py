@@ -16,8 +16,9 @@ DAY = "2026-11-02"
 class Day:
     """One delivery in the drop folder of the digits project."""
 
-    def __init__(self, landing, day=DAY):
+    def __init__(self, landing, ledger, day=DAY):
         self.landing = landing
+        self.ledger = ledger
         self.day = day
         self.folder = landing / "digits" / day
         (self.folder / "images").mkdir(parents=True)
@@ -35,7 +36,7 @@ class Day:
         return self
 
     def close(self):
-        self._write("manifest.csv", ("file", "captured_at", "group"), self.manifest)
+        self._write("manifest.csv", ("file", "observed_at", "group"), self.manifest)
         if self.labels:
             self._write("labels.csv", ("file", "label", "known_at"), self.labels)
         (self.folder / "_SUCCESS").touch()
@@ -46,11 +47,11 @@ class Day:
             csv.writer(file).writerows([header, *rows])
 
     def ingest(self, project, store):
-        batch = find_complete_batch(project, self.landing, self.day)
-        return [ingest_shard(project, shard, self.landing, store) for shard in plan_shards(project, batch)]
+        batch = find_complete_batch(project, str(self.landing), self.day)
+        return [ingest_shard(project, shard, store, self.ledger) for shard in plan_shards(project, batch)]
 
     def validate(self, project, store):
-        return validate_partition(project, self.ingest(project, store), store)
+        return validate_partition(project, self.ingest(project, store), store, self.ledger)
 
 
 @pytest.fixture
@@ -61,12 +62,12 @@ def landing(tmp_path):
 
 
 @pytest.fixture
-def make_day(landing, digit_images):
+def make_day(landing, ledger, digit_images):
     """Deliver `images` digits, beginning with the one of index `first`, all labelled."""
 
     def make(day=DAY, first=0, images=12):
         shutil.rmtree(landing / "digits" / day, ignore_errors=True)
-        delivery = Day(landing, day)
+        delivery = Day(landing, ledger, day)
         for index in range(first, first + images):
             pixels, label = digit_images[index]
             delivery.add(f"shot-{index:04d}.png", encode_canonical(pixels), label)

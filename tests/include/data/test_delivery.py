@@ -1,12 +1,22 @@
 import os
-from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
+import pickle
+from datetime import UTC, datetime
 
+import obstore
 import pytest
 
-from include.data.delivery import UnfitFileError, read_delivery
-from include.errors import DataQualityError
-from include.vision.decoding import RejectedImageError
+from include.contracts import BatchRef
+from include.data.arrivals import find_complete_batch
+from include.data.delivery import UnfitFileError, open_delivery
+from include.errors import ArtifactNotFoundError, ContractViolationError
+from include.project import Project, SourceConfig
+from include.storage import open_bucket
+
+DAY = "2026-11-02"
+
+
+def make_project(**source):
+    return Project(name="digits", classes=("0", "1"), source=SourceConfig(**source))
 
 
 @pytest.fixture
@@ -14,93 +24,84 @@ def day(make_day):
     return make_day(images=2)
 
 
-def reason(delivery, name, max_bytes=10_000):
-    with pytest.raises(UnfitFileError) as raised:
-        delivery.read_image(name, max_bytes)
-    return raised.value.reason
+@pytest.fixture
+def open_day(project, landing, store):
+    return lambda: open_delivery(project, find_complete_batch(project, str(landing), DAY), store)
 
 
-def test_joins_what_is_delivered_listed_and_labelled(day):
+def test_opens_what_the_camera_drops(day, open_day):
     (day.folder / "images" / "unlisted.png").write_bytes(b"x")
     day.add("absent.png", None).close()
-    delivery = read_delivery(day.folder)
+    delivery = open_day()
     assert delivery.names == ("absent.png", "shot-0000.png", "shot-0001.png", "unlisted.png")
     assert set(delivery.shots) == set(delivery.names) - {"unlisted.png"}
     assert set(delivery.labels) == {"shot-0000.png", "shot-0001.png"}
+    assert delivery.source_of("unlisted.png") == f"{day.folder}/images/unlisted.png"
+    assert delivery.refused == {}
 
 
-def test_labels_that_come_later_move_no_file_to_another_place(day):
-    labels, day.labels = day.labels, []
-    before = read_delivery(day.close().folder)
-    assert before.labels == {}
-    day.labels = [*labels, ("a-first-by-name.png", "1", "2026-11-03T00:00:00Z")]
-    after = read_delivery(day.close().folder)
-    assert after.names == (*before.names, "a-first-by-name.png")
+def test_a_worker_in_another_process_reads_the_same(day, open_day):
+    day.close()
+    delivery = open_day()
+    copy = pickle.loads(pickle.dumps(delivery))  # noqa: S301 (our own bytes)
+    assert copy == delivery
+    assert copy.read_image("shot-0000.png", 10_000) == (day.folder / "images" / "shot-0000.png").read_bytes()
+    assert len(pickle.dumps(delivery.images)) < 300
 
 
-def test_a_time_without_zone_is_utc_and_one_with_a_zone_keeps_its_moment(day):
-    name = day.manifest[0][0]
-    for text, zone in (("2026-11-02T08:30:00", UTC), ("2026-11-02T08:30:00+02:00", timezone(timedelta(hours=2)))):
-        day.manifest[0] = (name, text, "g")
-        shot = read_delivery(day.close().folder).shots[name]
-        assert shot.captured_at == datetime(2026, 11, 2, 8, 30, tzinfo=zone)
+def test_what_is_no_regular_file_inside_is_refused_with_its_reason(day, open_day):
+    day.add("gone.png", None).add("../manifest.csv", None).add("ten.bin", bytes(10)).close()
+    (day.folder / "images" / "link.png").symlink_to("/etc/passwd")
+    delivery = open_day()
+    expected = {
+        "gone.png": "missing_file",
+        "../manifest.csv": "unsafe_path",
+        "link.png": "unsafe_path",
+        "ten.bin": "too_large_bytes",
+    }
+    for name, reason in expected.items():
+        assert name in delivery.names
+        with pytest.raises(UnfitFileError) as raised:
+            delivery.read_image(name, 9)
+        assert raised.value.reason == reason
+        assert pickle.loads(pickle.dumps(raised.value)).reason == reason  # noqa: S301 (our own bytes)
 
 
-def test_two_spellings_of_a_file_are_one_file(day):
-    day.manifest[0] = ("./shot-0000.png", *day.manifest[0][1:])
-    assert read_delivery(day.close().folder).names == ("shot-0000.png", "shot-0001.png")
-    day.manifest.append(("x//../shot-0000.png", *day.manifest[0][1:]))
-    assert reason(read_delivery(day.close().folder), "x//../shot-0000.png") == "unsafe_path"
-    day.manifest[-1] = ("shot-0000.png", *day.manifest[0][1:])
-    with pytest.raises(DataQualityError, match=r"line 4: 'shot-0000\.png' is listed already in line 2"):
-        read_delivery(day.close().folder)
+@pytest.mark.parametrize("uri", ["cam/{partition}", "cam"])
+def test_a_class_folders_file_was_observed_with_its_day_or_when_it_was_made(uri, landing, store):
+    project = make_project(uri=uri, layout="class_folders", complete="count")
+    folder = landing / uri.replace("{partition}", DAY)
+    (folder / "0").mkdir(parents=True)
+    (folder / "0" / "a.png").touch()
+    (folder / "_SUCCESS").touch()
+    os.utime(folder / "0" / "a.png", (1_000_000_000, 1_000_000_000))
+    delivery = open_delivery(project, find_complete_batch(project, str(landing), DAY), store)
+    assert delivery.names == ("0/a.png",)
+    assert delivery.shots["0/a.png"].observed_at == (
+        datetime(2026, 11, 2, tzinfo=UTC) if "{" in uri else datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC)
+    )
 
 
-@pytest.mark.parametrize("group", ["a\x1fb", "a\x00", "a\x7f"])
-def test_a_group_that_could_forge_a_digest_is_refused(day, group):
-    day.manifest[0] = (*day.manifest[0][:2], group)
-    with pytest.raises(DataQualityError, match=r"manifest\.csv, line 2: group .* holds control characters"):
-        read_delivery(day.close().folder)
+def test_an_object_store_is_read_like_a_folder(project, day, landing, store, s3_bucket):
+    day.close()
+    for path in day.folder.rglob("*"):
+        if path.is_file():
+            obstore.put(open_bucket(s3_bucket), path.relative_to(landing).as_posix(), path.read_bytes())
+    local, remote = (
+        open_delivery(project, find_complete_batch(project, place, DAY), store) for place in (str(landing), s3_bucket)
+    )
+    assert (remote.names, remote.shots, remote.labels) == (local.names, local.shots, local.labels)
+    assert [remote.read_image(name, 10_000) for name in remote.names] == [
+        local.read_image(name, 10_000) for name in local.names
+    ]
+    assert remote.source_of("shot-0000.png") == f"{s3_bucket}/digits/{DAY}/images/shot-0000.png"
 
 
-@pytest.mark.parametrize("name", ["../manifest.csv", "/etc/hostname", "", ".", "a/../../x", "a\nb.png", "\udcff.png"])
-def test_a_name_that_is_no_place_inside_is_not_opened(day, name):
-    assert reason(read_delivery(day.close().folder), name) == "unsafe_path"
-
-
-def test_only_a_regular_file_reached_without_links_is_read(day, tmp_path):
-    images = day.folder / "images"
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "outside" / "1.png").write_bytes(b"secret")
-    (images / "album").symlink_to(tmp_path / "outside")
-    (images / "link.png").symlink_to(tmp_path / "outside" / "1.png")
-    (images / "dangling.png").symlink_to(tmp_path / "nothing")
-    os.mkfifo(images / "pipe.png")
-    delivery = read_delivery(day.close().folder)
-    for name in ("album/1.png", "link.png", "dangling.png", "pipe.png", "album", "shot-0000.png/1.png"):
-        assert reason(delivery, name) == "unsafe_path", name
-
-
-@pytest.mark.parametrize("name", ["gone.png", "gone/1.png", "x" * 300])
-def test_a_file_that_is_not_there_is_missing(day, name):
-    assert reason(read_delivery(day.close().folder), name) == "missing_file"
-
-
-def test_a_file_as_large_as_allowed_is_read_and_a_larger_one_is_not(day):
-    day.add("ten.bin", bytes(10)).close()
-    delivery = read_delivery(day.folder)
-    assert delivery.read_image("ten.bin", 10) == bytes(10)
-    with pytest.raises(RejectedImageError, match="10 bytes, at most 9 are allowed"):
-        delivery.read_image("ten.bin", 9)
-
-
-def test_reading_leaves_no_file_open(day):
-    (day.folder / "images" / "a").mkdir()
-    delivery = read_delivery(day.add("a/1.png", b"x").close().folder)
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    for name in ("a/1.png", "shot-0000.png", "gone.png", "a"):
-        try:
-            delivery.read_image(name, 10_000)
-        except UnfitFileError:
-            continue
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+def test_what_was_not_collected_is_not_read(store):
+    project = make_project(uri="a.zip")
+    batch = BatchRef(project="digits", partition="snapshot", uri="/landing/a.zip", images=0)
+    with pytest.raises(ContractViolationError, match="collect the batch"):
+        open_delivery(project, batch, store)
+    gone = batch.model_copy(update={"collected": "digits/collected/snapshot/0123456789abcdef"})
+    with pytest.raises(ArtifactNotFoundError, match="collect snapshot again"):
+        open_delivery(project, gone, store)

@@ -11,14 +11,14 @@ from include.data.publication import publish_partition
 from include.ledger import Ledger
 from include.ledger.datasets import find_latest_dataset, list_partitions
 from include.settings import REPOSITORY
+from tests.include.data.staged_days import make_rows, relabel, stage
 
 ATTEMPT = """
 import os, signal, sys
 from pathlib import Path
 import lance
-from lance.dataset import MergeInsertBuilder
 from include.contracts import ValidationReport
-from include.data import publication
+from include.data import dataset, publication
 from include.ledger import Ledger
 from include.project import load_project
 from include.storage import Store
@@ -35,17 +35,19 @@ def kill_around(owner, name, when):
 project, store, uri, report, step, when = sys.argv[1:]
 owner, name = {
     "create": (lance, "write_dataset"),
-    "write": (MergeInsertBuilder, "execute_uncommitted"),
+    "write": (publication, "write_fragments"),
+    "delete": (lance.LanceFragment, "delete"),
     "commit": (lance.LanceDataset, "commit"),
-    "refer": (publication, "_refer_to"),
-    "record": (publication, "record_publication"),
+    "tag": (dataset, "_tag"),
+    "record": (dataset, "record_publication"),
 }[step]
 kill_around(owner, name, when)
 publication.publish_partition(
     load_project(Path(project)), ValidationReport.model_validate_json(report), Store(store), Ledger(uri), "run-1"
 )
 """
-STEPS = ["create", "write", "commit", "refer", "record"]
+DAY, NEXT = "2026-11-02", "2026-11-03"
+STEPS = ["write", "delete", "commit", "tag", "record"]
 
 
 def attempt(store, ledger_uri, report, step, when):
@@ -54,32 +56,43 @@ def attempt(store, ledger_uri, report, step, when):
     return subprocess.run(command, cwd=REPOSITORY, check=False, timeout=120).returncode
 
 
-@pytest.fixture(scope="module")
-def digests():
-    return {}
+def read(store):
+    return lance.dataset(store.uri("digits/images.lance")).to_table().sort_by("digest")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_killed_publication_is_completed_by_running_it_again(
-    project, store, ledger, ledger_uri, make_day, digests, step, when
-):
-    report = make_day(images=12).close().validate(project, store)
+def test_a_killed_publication_is_completed_by_running_it_again(project, store, ledger, ledger_uri, step, when):
+    rows = make_rows(DAY, 6)
+    before = publish_partition(project, stage(project, rows, store), store, ledger, "run-1")
+    changed = relabel(rows.slice(1), 0, "7")
+    report = stage(project, changed, store)
     assert attempt(store, ledger_uri, report, step, when) == -signal.SIGKILL
-    assert find_latest_dataset(ledger, "digits") is None or (step, when) == ("record", "after")
+    is_recorded = (step, when) == ("record", "after")
+    assert (find_latest_dataset(ledger, "digits") == before) is not is_recorded
+    is_committed = is_recorded or step in {"tag", "record"} or (step, when) == ("commit", "after")
+    assert read(store) == (changed if is_committed else rows).sort_by("digest")
 
     dataset = publish_partition(project, report, store, ledger, "run-1")
 
-    digests[step, when] = dataset.digest
-    assert set(digests.values()) == {dataset.digest}
-    assert dataset.images == lance.dataset(str(store.path(dataset.address))).count_rows() == 12
+    assert dataset.version == before.version + 1
+    assert dataset.digest == report.digest
+    assert read(store) == changed.sort_by("digest")
     assert find_latest_dataset(Ledger(ledger_uri), "digits") == dataset
-    assert list_partitions(ledger, "digits") == {"2026-11-02": report}
+    assert list_partitions(ledger, "digits") == {DAY: report}
 
 
-def test_a_kill_leaves_the_published_version_as_it_was(project, store, ledger, ledger_uri, make_day):
-    before = publish_partition(project, make_day(images=12).close().validate(project, store), store, ledger, "run-1")
-    report = make_day("2026-11-03", 20, 12).close().validate(project, store)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_dataset_killed_at_its_beginning_is_begun_again(project, store, ledger, ledger_uri, when):
+    report = stage(project, make_rows(DAY, 3), store)
+    assert attempt(store, ledger_uri, report, "create", when) == -signal.SIGKILL
+    assert find_latest_dataset(ledger, "digits") is None
+    assert publish_partition(project, report, store, ledger, "run-1").images == 3
+
+
+def test_a_kill_leaves_the_published_version_as_it_was(project, store, ledger, ledger_uri):
+    before = publish_partition(project, stage(project, make_rows(DAY, 6), store), store, ledger, "run-1")
+    report = stage(project, make_rows(NEXT, 6, first=20), store)
     assert attempt(store, ledger_uri, report, "commit", "before") == -signal.SIGKILL
-    assert publish_partition(project, list_partitions(ledger, "digits")["2026-11-02"], store, ledger, "run-1") == before
-    assert publish_partition(project, report, store, ledger, "run-1").images == 24
+    assert publish_partition(project, list_partitions(ledger, "digits")[DAY], store, ledger, "run-1") == before
+    assert publish_partition(project, report, store, ledger, "run-1").images == 12

@@ -1,103 +1,187 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import lance
+import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from include.data import publication
 from include.data.publication import publish_partition
-from include.errors import ArtifactNotFoundError, DataQualityError, LeaseHeldError, StaleAttemptError
+from include.errors import (
+    ArtifactNotFoundError,
+    ContractViolationError,
+    DataQualityError,
+    StaleAttemptError,
+)
 from include.ledger.datasets import find_latest_dataset, list_partitions
-from include.ledger.leases import hold_lease
+from include.ledger.erasures import name_subject, refuse_forever
+from include.ledger.tables import memberships
+from include.vision.schema import IMAGES
+from tests.include.data.staged_days import make_rows, relabel, stage
 
 LEASE = "digits/images.lance"
+DAY, NEXT = "2026-11-02", "2026-11-03"
 
 
-def rows(store, dataset):
-    table = lance.dataset(str(store.path(dataset.address)), version=dataset.version).to_table()
-    return {(row["partition"], row["source"].rsplit("/", 1)[1]): row for row in table.to_pylist()}
+def open_version(store, dataset=None):
+    return lance.dataset(store.uri(LEASE), version=dataset.version if dataset else None)
 
 
-def versions(store):
-    return len(lance.dataset(str(store.path(LEASE))).versions())
+def read(store, dataset=None):
+    return open_version(store, dataset).to_table().sort_by([("partition", "ascending"), ("digest", "ascending")])
+
+
+def count_versions(store):
+    return len(open_version(store).versions())
+
+
+def read_memberships(ledger):
+    table = memberships.c
+    with ledger.begin() as connection:
+        return set(
+            connection.execute(sa.select(table.partition, table.digest, table.since_version, table.until_version))
+        )
 
 
 @pytest.fixture
-def publish(project, store, ledger):
-    def publish(day, holder="run-1"):
-        return publish_partition(project, day.close().validate(project, store), store, ledger, holder)
+def publish(project, any_store, ledger):
+    def publish(rows, holder="run-1"):
+        return publish_partition(project, stage(project, rows, any_store), any_store, ledger, holder)
 
     return publish
 
 
-def test_publishes_what_was_validated(publish, make_day, store, ledger):
-    dataset = publish(make_day(images=12))
+def test_holds_exactly_what_was_validated(publish, any_store, ledger):
+    rows = make_rows(DAY, 12)
+    dataset = publish(rows)
     assert (dataset.address, dataset.images, dataset.labelled) == (LEASE, 12, 12)
-    assert len(rows(store, dataset)) == 12
+    assert read(any_store, dataset) == rows.sort_by("digest")
+    assert open_version(any_store).schema == IMAGES
     assert find_latest_dataset(ledger, "digits") == dataset
-    assert list_partitions(ledger, "digits")["2026-11-02"].accepted == 12
+    assert list_partitions(ledger, "digits")[DAY].accepted == 12
 
 
-def test_publishing_again_makes_no_version(publish, make_day, store):
-    first = publish(make_day(images=12))
-    before = versions(store)
-    assert publish(make_day(images=12), "run-2") == first
-    assert versions(store) == before
+def test_a_version_is_tagged_with_its_content(publish, any_store):
+    first = publish(make_rows(DAY, 4))
+    second = publish(make_rows(NEXT, 4))
+    tags = open_version(any_store).tags.list()
+    assert {name: tag["version"] for name, tag in tags.items()} == {
+        first.digest.replace(":", "-"): first.version,
+        second.digest.replace(":", "-"): second.version,
+    }
 
 
-def test_partitions_add_up(publish, make_day, store):
-    publish(make_day("2026-11-02", 0, 12))
-    both = publish(make_day("2026-11-03", 10, 12))
-    assert both.images == 24
-    assert {partition for partition, _ in rows(store, both)} == {"2026-11-02", "2026-11-03"}
+def test_content_that_comes_back_moves_its_tag(publish, any_store):
+    first = publish(make_rows(DAY, 4))
+    publish(make_rows(DAY, 3))
+    third = publish(make_rows(DAY, 4))
+    assert (third.digest, third.version) == (first.digest, first.version + 2)
+    assert open_version(any_store).tags.list()[first.digest.replace(":", "-")]["version"] == third.version
 
 
-def test_a_partition_run_again_becomes_what_its_source_is_now(publish, make_day, store):
-    publish(make_day("2026-11-03", 20, 12))
-    before = publish(make_day(images=12))
-    day = make_day(images=12)
-    for listing in (day.manifest, day.labels):
-        del listing[0]
-    (day.folder / "images" / "shot-0000.png").unlink()
-    day.labels[0] = ("shot-0001.png", "7", "2026-11-05T00:00:00Z")
-    day.labels.pop()
-    after = publish(day)
-    assert after.version == before.version + 1
-    assert (after.images, after.labelled) == (23, 22)
-    now = rows(store, after)
-    assert ("2026-11-02", "shot-0000.png") not in now
-    assert now["2026-11-02", "shot-0001.png"]["label"] == "7"
-    assert now["2026-11-02", "shot-0011.png"]["label"] is None
-    assert len(rows(store, before)) == 24
+def test_publishing_again_makes_no_version(publish, any_store):
+    first = publish(make_rows(DAY, 12))
+    before = count_versions(any_store)
+    assert publish(make_rows(DAY, 12), "run-2") == first
+    assert count_versions(any_store) == before
 
 
-def test_the_order_of_partitions_does_not_change_the_digest(publish, make_day, store, ledger):
-    forward = [publish(make_day("2026-11-02", 0, 12)), publish(make_day("2026-11-03", 12, 12))][-1]
-    store.path(LEASE).rename(store.root / "digits" / "old")
-    backward = [publish(make_day("2026-11-03", 12, 12)), publish(make_day("2026-11-02", 0, 12))][-1]
-    assert forward.digest == backward.digest
+def test_partitions_add_up_and_their_order_does_not_matter(publish, any_store):
+    days = [make_rows("2026-11-02", 12), make_rows("2026-11-03", 12, first=6), make_rows("2026-11-04", 5, first=40)]
+    forward = [publish(day) for day in days][-1]
+    content = read(any_store)
+    any_store.remove(LEASE)
+    backward = [publish(day) for day in reversed(days)][-1]
+    assert (forward.digest, forward.images) == (backward.digest, 29)
+    assert read(any_store) == content
 
 
-def test_what_failed_its_gate_is_not_published(publish, make_day, store, ledger):
+def test_only_rows_that_changed_are_written(publish, any_store):
+    rows = make_rows(DAY, 12)
+    publish(make_rows(NEXT, 3, first=20))
+    before = publish(rows)
+    after = publish(relabel(rows.slice(1), 0, "7"))
+    assert (after.version, after.images) == (before.version + 1, 14)
+    files = [fragment.num_deletions for fragment in open_version(any_store, after).get_fragments()]
+    written = [fragment.physical_rows for fragment in open_version(any_store, after).get_fragments()]
+    assert (sorted(written), sorted(files)) == ([1, 3, 12], [0, 0, 2])
+    assert read(any_store, after).num_rows == 14
+    assert read(any_store, before).num_rows == 15
+
+
+def test_a_new_label_of_the_past_is_a_change(publish, any_store):
+    rows = make_rows(DAY, 3)
+    before = publish(rows)
+    history = [{"label": "1", "known_at": datetime(2026, 11, 1, tzinfo=UTC)}, *rows["labels"][0].as_py()]
+    labels = pa.array([history, *rows["labels"].to_pylist()[1:]], IMAGES.field("labels").type)
+    after = publish(rows.set_column(IMAGES.get_field_index("labels"), "labels", labels))
+    assert (after.version, after.digest) == (before.version + 1, before.digest)
+    assert len(read(any_store).filter(pa.compute.equal(read(any_store)["digest"], rows["digest"][0]))["labels"][0]) == 2
+
+
+def test_an_empty_partition_takes_its_rows_away(publish, any_store, ledger):
+    publish(make_rows(NEXT, 2, first=20))
+    publish(make_rows(DAY, 12))
+    empty = publish(make_rows(DAY, 0))
+    assert (empty.images, read(any_store).num_rows) == (2, 2)
+    assert {until for day, *_, until in read_memberships(ledger) if day == DAY} == {empty.version}
+
+
+def test_memberships_follow_the_rows(publish, ledger):
+    rows = make_rows(DAY, 3)
+    digests = rows["digest"].to_pylist()
+    first = publish(rows)
+    publish(make_rows(NEXT, 1, first=20))
+    third = publish(rows.slice(1))
+    last = publish(rows)
+    assert {row for row in read_memberships(ledger) if row[0] == DAY} == {
+        (DAY, digests[0], first.version, third.version),
+        (DAY, digests[0], last.version, None),
+        (DAY, digests[1], first.version, None),
+        (DAY, digests[2], first.version, None),
+    }
+
+
+def test_what_failed_its_gate_is_not_published(project, any_store, ledger):
+    report = stage(project, make_rows(DAY, 3), any_store).model_copy(update={"success": False})
     with pytest.raises(DataQualityError):
-        publish(make_day(images=3).add("text.png", b"text"))
-    assert not store.exists(LEASE)
+        publish_partition(project, report, any_store, ledger, "run-1")
+    assert not any_store.exists(LEASE)
     assert find_latest_dataset(ledger, "digits") is None
 
 
-def test_pruned_staging_says_what_to_do(project, store, ledger, make_day):
-    report = make_day(images=12).close().validate(project, store)
-    store.path(report.address).rename(store.root / "pruned")
-    with pytest.raises(ArtifactNotFoundError, match="ingest and validate the partition again"):
-        publish_partition(project, report, store, ledger, "run-1")
+@pytest.mark.parametrize("what", ["digest", "subject"])
+def test_what_was_erased_after_validation_is_not_published(project, any_store, ledger, what):
+    rows = make_rows(DAY, 3, subject="visitor 7")
+    report = stage(project, rows, any_store)
+    refuse_forever(ledger, "digits", [rows["digest"][1].as_py() if what == "digest" else name_subject("visitor 7")])
+    with pytest.raises(DataQualityError, match="erasure"):
+        publish_partition(project, report, any_store, ledger, "run-1")
+    assert find_latest_dataset(ledger, "digits") is None
 
 
-def test_partitions_published_at_once_all_arrive(project, store, ledger, make_day):
-    days = [make_day(f"2026-11-0{number}", 12 * number, 12).close() for number in range(1, 6)]
-    reports = [day.validate(project, store) for day in days]
+def test_staged_rows_other_than_the_validated_are_refused(project, any_store, ledger):
+    report = stage(project, make_rows(DAY, 3), any_store)
+    other = stage(project, make_rows(DAY, 4), any_store)
+    mixed = report.model_copy(update={"address": other.address})
+    with pytest.raises(ContractViolationError, match="not the validated"):
+        publish_partition(project, mixed, any_store, ledger, "run-1")
+
+
+def test_pruned_staging_says_what_to_do(project, any_store, ledger):
+    report = stage(project, make_rows(DAY, 3), any_store)
+    any_store.remove("digits/staging")
+    with pytest.raises(ArtifactNotFoundError, match="again"):
+        publish_partition(project, report, any_store, ledger, "run-1")
+
+
+def test_partitions_published_at_once_all_arrive(project, any_store, ledger):
+    reports = [stage(project, make_rows(f"2026-11-0{n}", 12, first=12 * n), any_store) for n in range(1, 6)]
     with ThreadPoolExecutor(5) as pool:
         published = list(
-            pool.map(lambda report: publish_partition(project, report, store, ledger, report.partition), reports)
+            pool.map(lambda report: publish_partition(project, report, any_store, ledger, report.partition), reports)
         )
     latest = find_latest_dataset(ledger, "digits")
     assert latest == max(published, key=lambda dataset: dataset.version)
@@ -105,27 +189,18 @@ def test_partitions_published_at_once_all_arrive(project, store, ledger, make_da
     assert set(list_partitions(ledger, "digits")) == {report.partition for report in reports}
 
 
-def test_waits_for_others_but_not_for_ever(project, store, ledger, make_day, monkeypatch):
-    monkeypatch.setattr(publication, "WAIT_SECONDS", 0.1)
-    report = make_day(images=12).close().validate(project, store)
-    with hold_lease(ledger, LEASE, "somebody"), pytest.raises(LeaseHeldError, match="somebody"):
-        publish_partition(project, report, store, ledger, "run-1")
-    assert publish_partition(project, report, store, ledger, "run-1").images == 12
+def test_an_overtaken_attempt_commits_nothing(project, any_store, ledger, monkeypatch):
+    report = stage(project, make_rows(DAY, 3), any_store)
+    commit, overtaken, second = publication._commit, threading.Event(), []
 
-
-def test_an_overtaken_attempt_commits_nothing(project, store, ledger, make_day, monkeypatch):
-    report = make_day(images=12).close().validate(project, store)
-    merge, overtaken = publication._merge, threading.Event()
-
-    def merge_after_a_second_attempt_has_begun(*arguments):
+    def commit_after_a_second_attempt(*arguments):
         if not overtaken.is_set():
             overtaken.set()
-            second.append(publish_partition(project, report, store, ledger, "run-1"))
-        return merge(*arguments)
+            second.append(publish_partition(project, report, any_store, ledger, "run-1"))
+        return commit(*arguments)
 
-    second = []
-    monkeypatch.setattr(publication, "_merge", merge_after_a_second_attempt_has_begun)
+    monkeypatch.setattr(publication, "_commit", commit_after_a_second_attempt)
     with pytest.raises(StaleAttemptError):
-        publish_partition(project, report, store, ledger, "run-1")
+        publish_partition(project, report, any_store, ledger, "run-1")
     assert find_latest_dataset(ledger, "digits") == second[0]
-    assert lance.dataset(str(store.path(LEASE))).version == second[0].version
+    assert open_version(any_store).version == second[0].version

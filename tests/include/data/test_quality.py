@@ -4,8 +4,9 @@ import sys
 import pytest
 
 from include.contracts import ExpectationReport, ValidationReport
-from include.data.quality import require_quality
+from include.data.quality import find_troubles, require_quality
 from include.errors import DataQualityError
+from include.ledger.quality import record_release
 from include.settings import REPOSITORY
 from include.storage import digest_bytes
 
@@ -27,40 +28,64 @@ def report(quarantined=0, seen=100, success=True, expectations=()):
     )
 
 
-def broken(column, *rows):
-    return ExpectationReport(expectation="expect_x", column=column, success=False, unexpected=len(rows), rows=rows)
+def broken(column, *rows, on_failure="stop", description=""):
+    return ExpectationReport(
+        expectation="expect_x",
+        column=column,
+        description=description,
+        on_failure=on_failure,
+        success=False,
+        observed=f"{len(rows)} of 100 rows",
+        unexpected=len(rows),
+        rows=rows,
+    )
 
 
-def test_quarantine_up_to_the_bar_passes_and_one_file_more_does_not(project):
-    require_quality(project, report(quarantined=10))
-    with pytest.raises(DataQualityError, match=r"11 of 100 .*'truncated': 11.* 10% of data\.max_quarantined"):
-        require_quality(project, report(quarantined=11))
+def test_quarantine_up_to_the_bar_passes_and_one_file_more_does_not(project, ledger):
+    require_quality(project, report(quarantined=10), ledger)
+    with pytest.raises(DataQualityError, match=r"11 of 100 .*11 truncated.* 10% of data\.max_quarantined"):
+        require_quality(project, report(quarantined=11), ledger)
 
 
 def test_the_bar_is_the_projects(project):
     strict = project.model_copy(update={"data": project.data.model_copy(update={"max_quarantined": 0.0})})
-    with pytest.raises(DataQualityError, match="1 of 100"):
-        require_quality(strict, report(quarantined=1))
+    assert find_troubles(strict, report()) == []
+    assert find_troubles(strict, report(quarantined=1))[0].startswith("1 of 100 files")
 
 
-def test_every_trouble_is_in_one_message_with_the_first_files_and_where_to_read_on(project):
+def test_only_what_stops_is_a_trouble(project):
+    rows = (broken("a", "x.png", on_failure="warn"), broken("b", "y.png", on_failure="quarantine"))
+    assert find_troubles(project, report(expectations=rows)) == []
+    assert len(find_troubles(project, report(expectations=(*rows, broken("c", "z.png")), success=False))) == 1
+
+
+def test_every_trouble_is_in_one_message_with_the_first_files_and_how_to_go_on(project, ledger):
     files = [f"images/{number}.png" for number in range(7)]
-    expectations = (broken("width", *files), broken(None), ExpectationReport(expectation="expect_y", success=True))
+    expectations = (broken("width", *files, description="Wide enough."), broken(None))
     with pytest.raises(DataQualityError) as raised:
-        require_quality(project, report(quarantined=50, success=False, expectations=expectations))
+        require_quality(project, report(quarantined=50, success=False, expectations=expectations), ledger)
     message = str(raised.value)
-    assert message.startswith("digits 2026-11-02: expect_x(width) failed for 7 row(s) ['images/0.png'")
-    assert "images/4.png" in message
+    assert message.startswith(
+        'digits 2026-11-02: "Wide enough." (expect_x(width)) is not met: 7 of 100 rows, in images/0'
+    )
+    assert "images/4.png ...; expect_x(table) is not met" in message
     assert "images/5.png" not in message
-    assert "expect_x(table) failed for the row(s)" in message
     assert "50 of 100 files" in message
-    assert "expect_y" not in message
-    assert message.endswith("index.html; correct the delivery and run the partition again")
+    assert "Details: digits/reports/data_docs/2026-11-02/index.html" in message
+    assert message.endswith("with the DAG digits.release_quarantine")
 
 
-def test_a_failure_without_a_reason_is_no_pass(project):
+def test_a_release_of_exactly_this_content_passes(project, ledger):
+    stopped = report(quarantined=50)
+    record_release(ledger, "digits", "2026-11-02", stopped.digest, "mira", "night shots are dark")
+    require_quality(project, stopped, ledger)
+    with pytest.raises(DataQualityError):
+        require_quality(project, stopped.model_copy(update={"digest": digest_bytes(b"other")}), ledger)
+
+
+def test_a_failure_without_a_reason_is_no_pass(project, ledger):
     with pytest.raises(DataQualityError, match="validation failed"):
-        require_quality(project, report(success=False))
+        require_quality(project, report(success=False), ledger)
 
 
 def test_the_gate_is_cheap_to_import():

@@ -1,103 +1,135 @@
+import errno
+import os
+
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from include.data import staging
+from include.data.merging import merge_shards, publish_merged
 from include.data.staging import (
-    IMAGES,
-    MANIFEST_COLUMNS,
+    BYTES_FILE,
+    BYTES_SCHEMA,
     QUARANTINE,
     RowWriter,
-    merge_rows,
-    publish_file,
     read_manifest,
-    read_rows,
+    read_quarantine,
+    read_staged,
+    reporting_full_disk,
+    stream_rows,
 )
-from include.errors import ArtifactNotFoundError
+from include.errors import ArtifactNotFoundError, TransientError
+from include.storage import digest_bytes
+from include.vision.schema import IMAGES, MANIFEST_COLUMNS
 
 
-def refuse(name, reason="empty", original=b""):
-    return {"source": name, "digest": None, "reason": reason, "detail": "", "original": original}
+def make_bytes(count, size=60):
+    return pa.table(
+        {"image": [bytes([number]) * size for number in range(count)], "original": [None] * count}, BYTES_SCHEMA
+    )
 
 
 @pytest.fixture
-def write(store):
-    """Write rows to a file of the store; return the writer."""
+def stage(project, store, make_day):
+    """Stage a day of 12 digits and a file that is none; return the address."""
 
-    def write(address, rows, schema=QUARANTINE):
-        path = store.path(address)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with RowWriter(path, schema) as writer:
-            for row in rows:
-                writer.add(row)
-        return writer
+    def stage(shards, **data):
+        chosen = project.model_copy(update={"data": project.data.model_copy(update={"shards": shards, **data})})
+        reports = make_day(images=12).add("text.png", b"text").close().ingest(chosen, store)
+        return publish_merged(chosen, "2026-11-02", reports, merge_shards(chosen, reports, store), store)
 
-    return write
+    return stage
 
 
-def sources(rows):
-    return [row["source"] for row in rows]
+@pytest.mark.parametrize("batches", [[10], [1] * 10, [3, 7], [0, 9, 1]])
+def test_rows_are_grouped_alike_however_they_come(tmp_path, monkeypatch, batches):
+    monkeypatch.setattr(staging, "GROUP_BYTES", 150)
+    rows = make_bytes(10)
+    with RowWriter(tmp_path / "rows", BYTES_SCHEMA) as writer:
+        start = 0
+        for count in batches:
+            writer.add(rows.slice(start, count))
+            start += count
+    assert writer.count == 10
+    file = pq.ParquetFile(tmp_path / "rows")
+    assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [3, 3, 3, 1]
+    assert file.read().equals(rows)
 
 
-def test_rows_come_back_as_written_a_group_at_a_time(write, store, monkeypatch):
-    monkeypatch.setattr(staging, "CHUNK_ROWS", 4)
-    rows = [refuse(f"{number:02d}", original=bytes([number])) for number in range(10)]
-    assert write("a", rows).count == 10
-    batches = list(read_rows(store, "a"))
-    assert [batch.num_rows for batch in batches] == [4, 4, 2]
-    assert [row for batch in batches for row in batch.to_pylist()] == rows
+def test_many_rows_end_a_group_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(staging, "GROUP_ROWS", 4)
+    with RowWriter(tmp_path / "rows", BYTES_SCHEMA) as writer:
+        writer.add(make_bytes(10))
+    file = pq.ParquetFile(tmp_path / "rows")
+    assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [4, 4, 2]
 
 
-def test_many_bytes_end_a_group_before_many_rows_do(write, store, monkeypatch):
-    monkeypatch.setattr(staging, "CHUNK_BYTES", 100)
-    write("a", [refuse(str(number), original=bytes(60)) for number in range(4)])
-    assert [batch.num_rows for batch in read_rows(store, "a")] == [2, 2]
+def test_rows_stream_with_their_bytes_whatever_the_number_of_shards(store, stage, monkeypatch):
+    monkeypatch.setattr(staging, "GROUP_BYTES", 1000)
+    one, five = (pa.Table.from_batches(stream_rows(store, stage(shards)), IMAGES) for shards in (1, 5))
+    assert one.equals(five)
+    assert one.num_rows == 12
+    assert one["digest"].to_pylist() == [digest_bytes(image) for image in one["image"].to_pylist()]
+    assert one["original"].null_count == 12
 
 
-def test_the_digest_names_values_in_order_however_they_are_grouped(write, monkeypatch):
-    rows = [refuse("a"), refuse("b", "truncated")]
-    digest = write("one", rows).digest.digest()
-    assert write("backward", rows[::-1]).digest.digest() != digest
-    assert write("other", [rows[0], refuse("b", "animated")]).digest.digest() != digest
-    assert write("bytes", [rows[0] | {"original": b"named by the column digest"}, rows[1]]).digest.digest() == digest
-    monkeypatch.setattr(staging, "CHUNK_ROWS", 1)
-    assert write("grouped", rows).digest.digest() == digest
+def test_no_batch_is_larger_than_a_row_group(store, stage, monkeypatch):
+    monkeypatch.setattr(staging, "GROUP_BYTES", 1000)
+    batches = list(stream_rows(store, stage(2)))
+    assert len(batches) > 2
+    assert all(sum(map(len, batch["image"].to_pylist()[:-1])) < 1000 for batch in batches)
 
 
-def test_an_empty_file_has_its_columns(write, store):
-    write("a", [], IMAGES)
-    assert list(read_rows(store, "a")) == []
-    manifest = read_manifest(store, "a")
-    assert (manifest.num_rows, manifest.column_names) == (0, MANIFEST_COLUMNS)
+def test_a_manifest_has_no_bytes_and_lies_in_the_order_of_the_delivery(store, stage):
+    manifest = read_manifest(store, stage(3))
+    assert manifest.column_names == MANIFEST_COLUMNS
+    assert manifest["source"].to_pylist() == sorted(manifest["source"].to_pylist())
 
 
-def test_files_in_order_merge_in_order(write, store):
-    write("even", [refuse(name) for name in "acex"])
-    write("odd", [refuse(name) for name in "bdfg"])
-    write("none", [])
-    assert sources(merge_rows(store, ["even", "odd", "none"])) == list("abcdefgx")
-    assert list(merge_rows(store, [])) == []
+@pytest.mark.parametrize(("keep", "original"), [(True, b"text"), (False, None)])
+def test_the_quarantine_has_bytes_where_they_are_kept(store, stage, keep, original):
+    address = stage(2, keep_originals=keep)
+    rows = read_quarantine(store, address)
+    assert rows.schema == QUARANTINE
+    assert [(row["reason"], row["original"]) for row in rows.to_pylist()] == [("not_an_image", original)]
+    kept = pa.Table.from_batches(stream_rows(store, address), IMAGES)["original"]
+    assert kept.null_count == (0 if keep else 12)
 
 
-def test_what_is_not_there_says_what_to_run(store):
+def test_an_empty_partition_has_its_columns(project, store, make_day):
+    reports = make_day(images=0).add("text.png", b"text").close().ingest(project, store)
+    address = publish_merged(project, "2026-11-02", reports, merge_shards(project, reports, store), store)
+    assert list(stream_rows(store, address)) == []
+    assert (read_manifest(store, address).num_rows, read_manifest(store, address).column_names) == (0, MANIFEST_COLUMNS)
+
+
+def test_what_is_not_there_says_what_to_run(store, stage):
     with pytest.raises(
-        ArtifactNotFoundError, match=r"no staged rows at 'gone'.*ingest and validate the partition again"
+        ArtifactNotFoundError, match=r"no staged rows at 'gone.*ingest and validate the partition again"
     ):
-        list(read_rows(store, "gone"))
+        read_manifest(store, "gone")
+    address = stage(1)
+    shard = next(name for name in store.list("digits/staging", BYTES_FILE))
+    store.remove(shard.rpartition("/")[0])
+    with pytest.raises(ArtifactNotFoundError, match=r"shard-0-of-1.*ingest and validate the partition again"):
+        list(stream_rows(store, address))
 
 
-def test_publishing_a_file_replaces_it_in_one_step(store, tmp_path, write):
-    write("digits/quarantine/day.parquet", [refuse("old")])
-    with RowWriter(tmp_path / "new", QUARANTINE) as writer:
-        writer.add(refuse("new"))
-    with pq.ParquetFile(store.path("digits/quarantine/day.parquet")) as reader:
-        publish_file(store, tmp_path / "new", "digits/quarantine/day.parquet")
-        assert sources(reader.read().to_pylist()) == ["old"]
-    assert sources(merge_rows(store, ["digits/quarantine/day.parquet"])) == ["new"]
+def test_staged_rows_are_the_same_in_an_object_store(project, any_store, store, make_day):
+    day = make_day(images=12).add("text.png", b"text").close()
+    found = []
+    for place in (store, any_store):
+        reports = day.ingest(project, place)
+        address = publish_merged(project, day.day, reports, merge_shards(project, reports, place), place)
+        found.append(
+            (address, pa.Table.from_batches(stream_rows(place, address), IMAGES), read_quarantine(place, address))
+        )
+    assert found[0] == found[1]
+    assert read_staged(any_store, f"{reports[0].address}/{BYTES_FILE}").num_rows == 6
 
 
-def test_a_failed_publication_leaves_the_old_file_and_nothing_else(store, tmp_path, write):
-    write("digits/quarantine/day.parquet", [refuse("old")])
-    with pytest.raises(FileNotFoundError):
-        publish_file(store, tmp_path / "gone", "digits/quarantine/day.parquet")
-    assert sources(merge_rows(store, ["digits/quarantine/day.parquet"])) == ["old"]
-    assert [path.name for path in store.path("digits/quarantine").iterdir()] == ["day.parquet"]
+def test_only_a_full_disk_is_taken_for_one(store):
+    with pytest.raises(TransientError, match="free space"), reporting_full_disk(store):
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+    with pytest.raises(PermissionError), reporting_full_disk(store):
+        raise PermissionError(errno.EACCES, "Permission denied")

@@ -1,6 +1,5 @@
 import io
 import os
-import shutil
 import subprocess
 import sys
 
@@ -89,15 +88,17 @@ def test_packaging_again_and_twice_at_once_gives_the_same_release(
 ):
     version = certify()
     first = package_model(version, project, store, ledger, tracking)
-    shutil.rmtree(store.path("digits/releases"))
-    arguments = [version.model_dump_json(), project.model_dump_json(), str(store.root), ledger_uri, tracking.uri]
+    store.remove("digits/releases")
+    arguments = [version.model_dump_json(), project.model_dump_json(), store.root, ledger_uri, tracking.uri]
     command = [sys.executable, "-c", ATTEMPT, *arguments]
     attempts = [
         subprocess.Popen(command, cwd=REPOSITORY, env=os.environ, stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
     answers = [attempt.communicate()[0] for attempt in attempts]
     assert [ReleaseRef.model_validate_json(answer) for answer in answers] == [first, first]
-    assert len(list(store.path("digits/releases").iterdir())) == 1
+    assert {address.split("/")[2] for address in store.list("digits/releases")} == {
+        first.digest.removeprefix("sha256:")
+    }
 
 
 def test_another_release_of_golden_images_is_another_digest(certify, project, store, ledger, tracking):
@@ -128,7 +129,7 @@ def test_no_validation_images_is_no_pass(certify, project, store, ledger, tracki
 def test_a_release_damaged_in_the_store_is_noticed(certify, project, store, ledger, tracking):
     version = certify()
     release = package_model(version, project, store, ledger, tracking)
-    (store.path(release.address) / "release.json").write_text("{}")
-    assert digest_folder(store.path(release.address)) != release.digest
+    (store.fetch(release.address) / "release.json").write_text("{}")
+    assert digest_folder(store.fetch(release.address)) != release.digest
     with pytest.raises(ContractViolationError, match="remove the folder and package"):
         package_model(version, project, store, ledger, tracking)

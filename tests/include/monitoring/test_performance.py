@@ -65,6 +65,6 @@ def test_labels_of_other_requests_are_left_out(store: Store, project: Project, d
 def test_a_profile_that_is_gone_is_an_error(store: Store, project: Project, digit_rows, log_traffic):
     log_traffic(digit_rows[:10])
     profile = profile_predictions(project, START, END, store)
-    store.path(profile.address).unlink()
+    store.remove(profile.address)
     with pytest.raises(ArtifactNotFoundError, match="profiles"):
         measure_performance(project, profile, store)

@@ -144,7 +144,7 @@ def want(ledger):
 
 @pytest.fixture
 def settings(store, ledger_uri, tmp_path) -> Settings:
-    return Settings(home=tmp_path / "home", store=str(store.root), ledger_uri=ledger_uri)
+    return Settings(home=tmp_path / "home", store=store.root, ledger_uri=ledger_uri)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def stored(store) -> list[str]:
     import pyarrow.parquet as pq
 
     addresses = store.list("digits/predictions", "*.parquet")
-    return [name for a in addresses for name in pq.read_table(store.path(a))["request_id"].to_pylist()]
+    return [name for a in addresses for name in pq.read_table(store.fetch(a))["request_id"].to_pylist()]
 
 
 def test_a_kill_under_load_loses_no_answered_request(serve, make_release, want, load, store, wait_until):
@@ -67,7 +67,7 @@ def test_a_damaged_release_is_rejected_and_the_old_one_keeps_serving(
     serve, make_release, want, load, store, wait_until
 ):
     good, bad = make_release(1), make_release(2)
-    graph = store.path(bad.address) / "model.onnx"
+    graph = store.fetch(bad.address) / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"\0")
     want(good)
     serving = serve()

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,11 @@ import include.serving.plan as plan_module
 from include.ledger import Ledger
 from include.ledger.releases import revert_rollout
 from include.serving.plan import ServingPlan
+
+
+@pytest.fixture
+def store(any_store):
+    return any_store
 
 
 @pytest.fixture
@@ -49,21 +56,22 @@ def test_wrong_golden_answers_reject_a_release(plan, make_release, want):
 
 def test_a_missing_release_is_rejected(plan, make_release, want, store):
     release = make_release()
-    store.path(release.address).rename(store.path("digits/elsewhere"))
+    store.remove(release.address)
     want(release)
     plan.reconcile()
     assert "no release at" in plan.describe()["digits"].rejected[release.digest]
     assert plan.find_model("digits") is None
 
 
-def test_a_repaired_release_comes_up_by_itself(plan, make_release, want, store, monkeypatch):
+def test_a_repaired_release_comes_up_by_itself(plan, make_release, want, store, tmp_path, monkeypatch):
     monkeypatch.setattr(plan_module, "RETRY_SECONDS", 0.0)
     release = make_release()
-    folder, aside = store.path(release.address), store.path("digits/elsewhere")
-    folder.rename(aside)
+    aside = shutil.copytree(store.fetch(release.address), tmp_path / "aside")
+    store.remove(release.address)
     want(release)
     plan.reconcile()
-    aside.rename(folder)
+    assert plan.find_model("digits") is None
+    store.publish_folder(aside, release.address)
     plan.reconcile()
     state = plan.describe()["digits"]
     assert (state.live, state.rejected) == (release.digest, {})
@@ -74,7 +82,7 @@ def test_a_rejected_release_is_not_tried_at_every_poll(plan, make_release, want,
     load = plan_module.load_model
     monkeypatch.setattr(plan_module, "load_model", lambda *args: tried.append(args) or load(*args))
     release = make_release()
-    store.path(release.address).rename(store.path("digits/elsewhere"))
+    store.remove(release.address)
     want(release)
     for _ in range(5):
         plan.reconcile()

@@ -31,7 +31,7 @@ def label(request_id, time=NOON, project="digits"):
 
 def ids(store, project="digits"):
     addresses = store.list(f"{project}/feedback", "*.parquet")
-    return sorted(name for a in addresses for name in pq.read_table(store.path(a))["request_id"].to_pylist())
+    return sorted(name for a in addresses for name in pq.read_table(store.fetch(a))["request_id"].to_pylist())
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_rows_reach_the_log_by_kind_project_and_day(recorder, store):
 
 
 def test_a_killed_process_loses_nothing(tmp_path, store):
-    command = [sys.executable, "-c", DIE, str(tmp_path / "segments"), str(store.root)]
+    command = [sys.executable, "-c", DIE, str(tmp_path / "segments"), store.root]
     assert subprocess.run(command, cwd=REPOSITORY, check=False).returncode == -9
     run_once(Recorder(tmp_path / "segments", store))
     assert ids(store) == sorted(map(str, range(50)))

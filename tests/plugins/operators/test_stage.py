@@ -1,8 +1,13 @@
+from datetime import UTC, datetime
+
 import pytest
 from pydantic import ValidationError
 
+from include.errors import ContractViolationError
 from include.storage import Store
-from windhover.operators.stage import StageOperator
+from tests.plugins.samples import DATASET, VALIDATION
+from tests.plugins.task_runs import make_run
+from windhover.operators.stage import StageOperator, name_attempt, read_moment
 
 
 def make_stage(project):
@@ -20,7 +25,7 @@ def test_refuses_a_project_with_an_unknown_setting(project):
 
 def test_locations_are_read_when_asked_for(project, machine, monkeypatch):
     stage = make_stage(project.model_dump(mode="json"))
-    assert stage.open_store().root == machine / "store"
+    assert stage.open_store().root == str(machine / "store")
     monkeypatch.setenv("WINDHOVER_STORE", "/elsewhere")
     assert stage.open_store().root == Store("/elsewhere").root
     assert stage.read_settings().store_uri == "/elsewhere"
@@ -38,3 +43,26 @@ def test_evidence_is_not_shared_between_tasks(project):
     first, second = (make_stage(project.model_dump(mode="json")) for _ in range(2))
     first.evidence["Endpoint"] = "here"
     assert second.evidence == {}
+
+
+def test_lineage_is_what_was_read_and_written(project, machine):
+    stage = make_stage(project.model_dump(mode="json"))
+    stage.reads, stage.writes = [VALIDATION], [DATASET]
+    lineage = stage.get_openlineage_facets_on_complete(None)
+    assert [one.name for one in lineage.inputs] == [str(machine / "store" / VALIDATION.address)]
+    assert [one.name for one in lineage.outputs] == [str(machine / "store" / DATASET.address)]
+
+
+def test_every_attempt_of_a_run_has_the_same_name():
+    run = make_run("digits.ingest_images", "scheduled")
+    assert name_attempt({"dag_run": run, "run_id": run.run_id}) == "digits.ingest_images/scheduled__1"
+
+
+@pytest.mark.parametrize("text", ["2026-01-31T09:00:00", "2026-01-31T10:00:00+01:00", "2026-01-31T09:00:00Z"])
+def test_a_moment_without_an_offset_is_utc(text):
+    assert read_moment(text) == datetime(2026, 1, 31, 9, tzinfo=UTC)
+
+
+def test_what_is_no_moment_is_refused():
+    with pytest.raises(ContractViolationError, match="'soon' is no moment"):
+        read_moment("soon")

@@ -41,6 +41,27 @@ def test_nothing_newly_labelled_skips(dag, api_server, stages):
     assert "select_dataset" not in api_server.returned
 
 
+@pytest.mark.parametrize(
+    ("chosen", "as_of"),
+    [
+        pytest.param(None, None, id="empty"),
+        pytest.param("2026-11-01T02:00:00+02:00", datetime(2026, 11, 1, tzinfo=UTC), id="offset"),
+        pytest.param("2026-11-01T00:00:00Z", datetime(2026, 11, 1, tzinfo=UTC), id="utc"),
+    ],
+)
+def test_what_was_known_then_is_selected(dag, api_server, stages, machine, chosen, as_of):
+    calls = stages.replace("include.training.selection.select_dataset", DATASET)
+    run_task(api_server, dag, "select_dataset", make_run(dag.dag_id, "manual", conf={"as_of": chosen}))
+    assert calls[0]["as_of"] == as_of
+    assert calls[0]["store"].root == str(machine / "store")
+
+
+def test_the_moment_is_no_training_setting(dag, api_server, stages, project):
+    calls = stages.replace("include.training.fit.train_candidate", MODEL)
+    train(dag, api_server, make_run(dag.dag_id, "manual", conf={"as_of": "2026-11-01T00:00:00Z"}))
+    assert calls[0]["project"] == project
+
+
 def train(dag, api_server, run=None):
     api_server.returned["select_dataset"] = DATASET.model_dump(mode="json")
     return run_task(api_server, dag, "train_candidate", run)
@@ -54,6 +75,7 @@ def test_trains_with_the_project_file_when_the_form_is_empty(dag, api_server, st
     assert calls[0]["project"] == project
     assert calls[0]["dataset"] == DATASET
     assert calls[0]["run_name"] == "asset_triggered__1"
+    assert (outcome.task.reads, outcome.task.writes) == ([DATASET], [MODEL])
     [event] = outcome.announced
     assert event["partition_key"] == "2026-11-19"
     assert ModelRef.model_validate(event["extra"]) == MODEL

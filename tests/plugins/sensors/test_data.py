@@ -3,8 +3,8 @@ from datetime import timedelta
 import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
-from include.contracts import ShardRef
-from include.errors import ArtifactNotFoundError, ContractViolationError, DataQualityError
+from include.contracts import BatchRef
+from include.errors import ArtifactNotFoundError, ContractViolationError
 from tests.plugins.samples import BATCH, DAY
 from tests.plugins.task_runs import make_run, run_task
 from windhover.triggers.data import CompleteBatchTrigger
@@ -34,12 +34,11 @@ def wait(dag, api_server, key=DAY, **resumed):
     return run_task(api_server, dag, "wait_for_batch", make_run(dag.dag_id, "scheduled", partition_key=key), **resumed)
 
 
-def test_a_complete_delivery_is_cut_into_shards_at_once(dag, api_server, landing, project):
+def test_a_complete_delivery_is_returned_at_once(dag, api_server, landing):
     deliver(landing)
     assert wait(dag, api_server).state == "success"
-    shards = [ShardRef.model_validate(shard) for shard in api_server.returned["wait_for_batch"]]
-    assert [(s.index, s.count) for s in shards] == [(0, 2), (1, 2)][: project.data.shards]
-    assert {s.batch for s in shards} == {BATCH}
+    found = BatchRef.model_validate(api_server.returned["wait_for_batch"])
+    assert found == BATCH.model_copy(update={"uri": f"{landing}/digits/{DAY}"})
 
 
 def test_waits_without_a_worker_until_the_delivery_is_complete(dag, api_server, landing, project):
@@ -53,13 +52,12 @@ def test_waits_without_a_worker_until_the_delivery_is_complete(dag, api_server, 
     }  # fmt: skip
 
 
-def test_the_event_of_the_trigger_becomes_the_same_shards(dag, api_server, landing):
+def test_the_event_of_the_trigger_is_the_same_delivery(dag, api_server, landing):
     deliver(landing)
     wait(dag, api_server)
     at_once = api_server.returned.pop("wait_for_batch")
 
-    event = {"event": BATCH.model_dump(mode="json")}
-    assert wait(dag, api_server, next_method="plan", next_kwargs=event).state == "success"
+    assert wait(dag, api_server, next_method="take", next_kwargs={"event": at_once}).state == "success"
     assert api_server.returned["wait_for_batch"] == at_once
 
 
@@ -75,13 +73,6 @@ def test_a_partition_that_is_no_day_is_refused(dag, api_server, landing, key):
     outcome = wait(dag, api_server, key=key)
     assert outcome.state == "failed"
     assert isinstance(outcome.error, ContractViolationError)
-
-
-def test_an_empty_delivery_fails_for_good(dag, api_server, landing):
-    deliver(landing, images=0)
-    outcome = wait(dag, api_server)
-    assert outcome.state == "failed"
-    assert isinstance(outcome.error, DataQualityError)
 
 
 def test_a_missing_landing_folder_is_not_waited_for(dag, api_server, machine):

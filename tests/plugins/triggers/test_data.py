@@ -27,7 +27,8 @@ def test_fires_once_the_marker_is_there(project, tmp_path):
         (images.parent / "_SUCCESS").touch()
         return await asyncio.wait_for(waiting, 10)
 
-    assert BatchRef.model_validate(asyncio.run(deliver_late()).payload) == BATCH
+    found = BatchRef.model_validate(asyncio.run(deliver_late()).payload)
+    assert found == BATCH.model_copy(update={"uri": f"{tmp_path}/digits/{DAY}"})
 
 
 def test_a_landing_folder_that_vanishes_ends_the_wait(project, tmp_path):

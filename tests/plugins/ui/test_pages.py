@@ -1,4 +1,9 @@
+from pathlib import Path
+
 import pytest
+import sqlalchemy as sa
+
+from include.storage import digest_bytes
 
 REPORT = "digits/reports/drift/1/index.html"
 PAGE = f"/windhover/reports/{REPORT}"
@@ -9,7 +14,19 @@ def report(machine_store):
     machine_store.write(REPORT, b"<h1>Drift</h1>")
 
 
-@pytest.mark.parametrize("page", [PAGE, "/windhover/quarantine/digits/2026-11-20", "/windhover/reports/digits/secret"])
+DATASHEET = "digits/reports/datasheets/1-0123456789ab/index.html"
+OURS = [
+    "/windhover/catalogue",
+    "/windhover/datasets/digits",
+    "/windhover/datasets/digits/diff?before=1&after=2",
+    "/windhover/lineage/digits",
+    f"/windhover/lineage/digits?image={digest_bytes(b'image')}",
+    "/windhover/lineage/digits?source=a.png",
+    "/windhover/quarantine/digits/2026-11-20",
+]
+
+
+@pytest.mark.parametrize("page", [PAGE, *OURS, "/windhover/reports/digits/secret", "/windhover/datasets/DIGITS"])
 def test_anonymous_sees_nothing_not_even_what_exists(anonymous, report, page):
     assert anonymous.get(page).status_code == 401
 
@@ -58,15 +75,15 @@ def test_nothing_but_reports_leaves_the_store(browser, machine_store, report, ad
     machine_store.write("digits/releases/1/release.json", b"secret")
     machine_store.write("digits/images.lance/data/1.lance", b"secret")
     machine_store.write("secrets.json", b"secret")
-    (machine_store.root.parent / "password.json").write_text("secret")
+    (Path(machine_store.root).parent / "password.json").write_text("secret")
     answer = browser.get(f"/windhover/reports/{address}")
     assert answer.status_code == 404
     assert answer.json()["detail"].startswith(("no report at", repr(address.replace("%2e", "."))[:4]))
 
 
 def test_a_link_out_of_the_store_is_not_followed(browser, machine_store, report):
-    (machine_store.root.parent / "password").write_text("secret")
-    (machine_store.root / "digits/reports/drift/1/link").symlink_to(machine_store.root.parent / "password")
+    (Path(machine_store.root).parent / "password").write_text("secret")
+    (Path(machine_store.root) / "digits/reports/drift/1/link").symlink_to(Path(machine_store.root).parent / "password")
     assert browser.get("/windhover/reports/digits/reports/drift/1/link").status_code == 404
 
 
@@ -86,12 +103,82 @@ def test_a_page_that_is_not_there_is_said_in_a_sentence(browser, report, address
     assert "was it pruned?" in answer.json()["detail"]
 
 
-def test_a_day_that_was_never_ingested_is_said_in_a_sentence(browser):
-    answer = browser.get("/windhover/quarantine/digits/2026-11-20")
+def test_a_datasheet_may_follow_its_links_and_run_nothing(browser, machine_store):
+    machine_store.write(DATASHEET, b"<h1>Datasheet</h1>")
+    policy = browser.get(f"/windhover/reports/{DATASHEET}").headers["content-security-policy"]
+    assert policy.startswith("sandbox allow-same-origin")
+    assert "default-src 'none'" in policy
+    assert "script" not in policy
+
+
+@pytest.mark.parametrize("page", ["/windhover/catalogue", "/windhover/datasets/digits", "/windhover/lineage/digits"])
+def test_our_own_pages_run_nothing_and_load_nothing(browser, ledger_connection, page):
+    answer = browser.get(page)
+    assert answer.status_code == 200
+    assert "script" not in answer.headers["content-security-policy"]
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "<script" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        ("datasets/plankton", "no project file"),
+        ("datasets/digits/diff?before=1&after=2", "digits has no dataset version 1"),
+        (f"lineage/digits?image={digest_bytes(b'image')}", "ever held"),
+        ("lineage/digits?source=%3Cscript%3E", "&lt;script&gt;"),
+        ("quarantine/digits/2026-11-20", "nothing at"),
+    ],
+)
+def test_what_is_not_there_is_said_on_a_page(browser, ledger_connection, page, says):
+    answer = browser.get(f"/windhover/{page}")
     assert answer.status_code == 404
-    assert "was the day ingested?" in answer.json()["detail"]
+    assert answer.headers["content-type"].startswith("text/html")
+    assert says in answer.text
+    assert "<script" not in answer.text
 
 
-@pytest.mark.parametrize("page", ["%2e%2e/2026-11-20", "digits/2026-11-20.parquet", "DIGITS/2026-11-20", "digits/%00"])
-def test_a_quarantine_is_named_by_a_project_and_a_day(browser, page):
-    assert browser.get(f"/windhover/quarantine/{page}").status_code in {404, 422}
+@pytest.mark.parametrize(
+    "page",
+    [
+        "datasets/%2e%2e",
+        "datasets/DIGITS",
+        "datasets/digits/diff",
+        "datasets/digits/diff?before=one&after=2",
+        "lineage/digits?image=sha256:1",
+        "lineage/digits?image=' OR 1=1",
+        "quarantine/%2e%2e/2026-11-20",
+        "quarantine/digits/2026-11-20.parquet",
+        "quarantine/DIGITS/2026-11-20",
+        "quarantine/digits/%00",
+    ],
+)
+def test_nothing_but_projects_days_versions_and_digests_is_looked_up(browser, page):
+    assert browser.get(f"/windhover/{page}").status_code in {404, 422}
+
+
+@pytest.mark.parametrize("page", ["catalogue", "datasets/digits", "quarantine/digits/2026-11-20"])
+def test_a_ledger_that_does_not_answer_is_said_without_its_password(browser, machine_store, page):
+    answer = browser.get(f"/windhover/{page}")
+    assert answer.status_code == (404 if page.startswith("quarantine") else 503)
+    assert "secret" not in answer.text
+
+
+def test_a_machine_without_the_connection_says_so(browser, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_WINDHOVER_LEDGER")
+    answer = browser.get("/windhover/catalogue")
+    assert answer.status_code == 503
+    assert "windhover_ledger" in answer.text
+
+
+def test_the_ledger_is_only_read(browser, ledger_connection):
+    def counts():
+        with ledger_connection.begin() as connection:
+            statistics = "SELECT relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables"
+            return dict(connection.execute(sa.text(statistics)).all())
+
+    before = counts()
+    for page in OURS:
+        browser.get(page)
+    assert counts() == before

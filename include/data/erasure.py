@@ -1,0 +1,138 @@
+"""Forget images for good: the rows, every old version and every derived file that holds them; keep a receipt."""
+
+import logging
+from dataclasses import dataclass
+
+import lance
+
+from include.contracts import ErasureReport, ErasureRequest
+from include.data.dataset import hold_dataset, open_dataset, record_version
+from include.data.remnants import find_golden, remove_remnants
+from include.errors import ArtifactNotFoundError, ContractViolationError
+from include.ledger import Ledger
+from include.ledger.erasures import find_images_of, find_receipt, name_subject, record_erasure, refuse_forever
+from include.ledger.leases import Lease
+from include.ledger.lineage import find_descendants, find_memberships
+from include.ledger.models import find_candidate, find_model_version
+from include.project import Project
+from include.storage import Store
+from include.tracking import Tracking
+
+logger = logging.getLogger(__name__)
+
+MARK = "windhover.learned_from_erased"
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    """The dataset to erase from, and what of it."""
+
+    project: Project
+    store: Store
+    ledger: Ledger
+    images: tuple[str, ...]
+
+    @property
+    def condition(self) -> str:
+        """The rows to erase, as a filter of Lance; digests need no quoting."""
+        names = ", ".join(f"'{image}'" for image in self.images)
+        return f"digest IN ({names})"
+
+
+def forget_images(
+    project: Project, request: ErasureRequest, store: Store, ledger: Ledger, tracking: Tracking, holder: str
+) -> ErasureReport:
+    """Erase images and refuse them from now on.
+
+    Killed at any point, it is completed by running it again; what was erased before is answered with its receipt.
+    Models that learned from the images are marked, not removed.
+
+    :param holder: Name of the attempt, equal for retries of one task.
+    :raises ContractViolationError: nothing was named.
+    :raises LeaseHeldError: partitions were being published for a whole minute.
+    """
+    if not (request.digests or request.subject):
+        raise ContractViolationError("name the images to forget, by digest or by subject; nothing was erased")
+    subject = [name_subject(request.subject)] if request.subject else []
+    # Before anything is erased: a run that ingests them meanwhile must not bring them back.
+    refuse_forever(ledger, project.name, [*request.digests, *subject])
+    with hold_dataset(project, ledger, holder) as lease:
+        shown = find_images_of(ledger, project.name, request.subject) if request.subject else []
+        dataset = _Dataset(project, store, ledger, tuple(sorted({*request.digests, *shown})))
+        receipt = _erase(dataset, request, lease)
+    _mark_models(receipt, ledger, tracking)
+    return receipt
+
+
+def _erase(dataset: _Dataset, request: ErasureRequest, lease: Lease) -> ErasureReport:
+    name, ledger, images = dataset.project.name, dataset.ledger, dataset.images
+    memberships = [one for image in images for one in find_memberships(ledger, name, image=image)]
+    descendants = [one for image in images for one in find_descendants(ledger, name, image)]
+    golden = find_golden(dataset.project, dataset.store, images, {one.release for one in descendants if one.release})
+    version, removed = _erase_rows(dataset, lease)
+    files, pending = remove_remnants(dataset.project, dataset.store, ledger, images, request.subject, removed, golden)
+    subject = name_subject(request.subject) if request.subject else None
+    earlier = find_receipt(ledger, name, images, subject)
+    if earlier and not removed and not files and not pending:
+        return earlier
+    receipt = ErasureReport(
+        project=name,
+        images=images,
+        subject=subject,
+        reason=request.reason,
+        requested_by=request.requested_by,
+        versions=removed,
+        version=version,
+        files=files,
+        models=tuple(sorted({one.model_key for one in descendants})),
+        sources=tuple(sorted({one.source for one in memberships})),
+        pending=pending,
+    )
+    record_erasure(ledger, receipt)
+    logger.info("erased %d image(s) from %d version(s) and %d file(s)", len(images), len(removed), len(files))
+    return receipt
+
+
+def _erase_rows(held: _Dataset, lease: Lease) -> tuple[int | None, tuple[int, ...]]:
+    """Take the rows out of the newest version, and remove every version out of which their bytes could be read."""
+    try:
+        dataset = open_dataset(held.project, held.store)
+    except ArtifactNotFoundError:
+        return None, ()
+    numbers = _list_versions(dataset) if held.images else []
+    holding = [one for one in numbers if dataset.checkout_version(one).count_rows(held.condition)]
+    if not holding:
+        return None, ()
+    with held.ledger.begin() as connection:
+        lease.guard(connection)
+        dataset.delete(held.condition)
+        # A deleted row's bytes stay in their file until the file is written anew.
+        dataset.optimize.compact_files(materialize_deletions=True, materialize_deletions_threshold=0.0)
+    dataset = open_dataset(held.project, held.store)
+    record_version(held.project, dataset, held.store, held.ledger, lease)
+    # Also a version in which the row was deleted already may refer to the file with its bytes.
+    removed = tuple(one for one in _list_versions(dataset) if min(holding) <= one < dataset.version)
+    for tag, tagged in dataset.tags.list().items():
+        if tagged["version"] in removed:
+            dataset.tags.delete(tag)
+    # Nobody else writes while the lease is held, so that what no version refers to is a killed attempt's.
+    dataset.cleanup_old_versions(versions=list(removed), delete_unverified=True)
+    return dataset.version, removed
+
+
+def _list_versions(dataset: lance.LanceDataset) -> list[int]:
+    return [int(one["version"]) for one in dataset.versions()]
+
+
+def _mark_models(receipt: ErasureReport, ledger: Ledger, tracking: Tracking) -> None:
+    """Mark in MLflow, too, what the ledger has marked: people look there."""
+    for key in receipt.models:
+        model, version = find_candidate(ledger, key), find_model_version(ledger, receipt.project, key=key)
+        try:
+            with tracking.connect() as client:
+                if model:
+                    client.set_tag(model.run_id, MARK, receipt.reason)
+                if version:
+                    client.set_model_version_tag(receipt.project, str(version.version), MARK, receipt.reason)
+        except ArtifactNotFoundError:
+            logger.info("MLflow holds nothing of model %s any more", key)

@@ -1,0 +1,77 @@
+"""Keep the dataset small and quick: join small fragments, drop versions that nobody needs any more."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import lance
+from lance.optimize import Compaction, CompactionOptions
+
+from include.contracts import DatasetRef
+from include.data.dataset import hold_dataset, open_dataset, record_version
+from include.ledger import Ledger
+from include.ledger.datasets import find_latest_dataset, list_used_versions
+from include.project import Project
+from include.storage import Store
+
+# Small enough that a week's partitions are joined without rewriting the years before.
+FRAGMENT_ROWS = 65_536
+BATCH_ROWS = 4
+PIXEL_BYTES = 4
+
+
+def compact_dataset(project: Project, store: Store, ledger: Ledger, holder: str) -> DatasetRef | None:
+    """Join the fragments that many publications left, in a version of the same content; none where all is well.
+
+    :raises ArtifactNotFoundError: nothing was ever published.
+    :raises LeaseHeldError: partitions were being published for a whole minute.
+    """
+    with hold_dataset(project, ledger, holder) as lease:
+        dataset = open_dataset(project, store)
+        plan = Compaction.plan(dataset, _choose_options(project))
+        if not plan.num_tasks():
+            return None
+        rewrites = [task.execute(dataset) for task in plan.tasks]
+        with ledger.begin() as connection:
+            lease.guard(connection)
+            Compaction.commit(dataset, rewrites)
+        return record_version(project, open_dataset(project, store), store, ledger, lease)
+
+
+def clean_versions(project: Project, store: Store, ledger: Ledger, holder: str) -> tuple[int, ...]:
+    """Remove versions older than `data.keep_versions_days`, and what killed attempts left; return their numbers.
+
+    The newest version stays, and every version that a candidate, a certified or a released model was made of.
+
+    :raises ArtifactNotFoundError: nothing was ever published.
+    :raises LeaseHeldError: partitions were being published for a whole minute.
+    """
+    with hold_dataset(project, ledger, holder) as lease:
+        dataset = open_dataset(project, store)
+        latest = find_latest_dataset(ledger, project.name)
+        needed = list_used_versions(ledger, project.name) | {dataset.version} | ({latest.version} if latest else set())
+        old = [number for number in _find_old(dataset, project.data.keep_versions_days) if number not in needed]
+        if not old:
+            return ()
+        with ledger.begin() as connection:
+            # Whoever is overtaken cannot commit any more, so that files of no version are nobody's.
+            lease.guard(connection)
+            for tag, tagged in dataset.tags.list().items():
+                if tagged["version"] in old:
+                    dataset.tags.delete(tag)
+            dataset.cleanup_old_versions(versions=old, delete_unverified=True)
+    return tuple(old)
+
+
+def _choose_options(project: Project) -> CompactionOptions:
+    # What is read ahead bounds the memory; Lance stands still where it holds less than one batch.
+    ahead = BATCH_ROWS * PIXEL_BYTES * project.data.max_pixels
+    return CompactionOptions(
+        target_rows_per_fragment=FRAGMENT_ROWS, batch_size=BATCH_ROWS, num_threads=1, io_buffer_size=ahead
+    )
+
+
+def _find_old(dataset: lance.LanceDataset, days: int) -> list[int]:
+    # Lance tells local times without a zone.
+    limit = datetime.now() - timedelta(days=days)  # noqa: DTZ005
+    versions: Any = dataset.versions()
+    return [one["version"] for one in versions if one["timestamp"] < limit]

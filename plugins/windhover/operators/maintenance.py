@@ -1,0 +1,42 @@
+"""Operators that keep a project's dataset small and quick."""
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.errors import ArtifactNotFoundError
+from windhover.operators.stage import StageOperator, name_attempt
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class CompactDatasetOperator(StageOperator):
+    """Join the small fragments that many publications left; return the version, if that made one.
+
+    Before anything was published there is nothing to maintain, and the run is skipped.
+    """
+
+    def execute(self, context: "Context") -> dict[str, Any] | None:
+        from include.data.maintenance import compact_dataset
+
+        try:
+            dataset = compact_dataset(self.read_project(), self.open_store(), self.open_ledger(), name_attempt(context))
+        except ArtifactNotFoundError as error:
+            raise AirflowSkipException(f"nothing to maintain yet: {error}") from error
+        if dataset is None:
+            self.log.info("there is nothing to join")
+            return None
+        self.reads, self.writes = [dataset], [dataset]
+        return dataset.model_dump(mode="json")
+
+
+class CleanVersionsOperator(StageOperator):
+    """Remove dataset versions that are old and that no model needs; return their numbers."""
+
+    def execute(self, context: "Context") -> list[int]:
+        from include.data.maintenance import clean_versions
+
+        removed = clean_versions(self.read_project(), self.open_store(), self.open_ledger(), name_attempt(context))
+        self.log.info("%d version(s) removed", len(removed))
+        return list(removed)

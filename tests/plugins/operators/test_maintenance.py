@@ -1,0 +1,41 @@
+import pytest
+
+from include.contracts import DatasetRef
+from include.errors import ArtifactNotFoundError
+from tests.plugins.samples import DATASET
+from tests.plugins.task_runs import run_task
+
+HOLDER = "digits.maintain_platform/asset_triggered__1"
+
+
+@pytest.fixture
+def dag(load_dag, machine):
+    return load_dag("maintain_platform")
+
+
+def test_joining_fragments_makes_a_version_of_the_same_content(dag, api_server, stages, project):
+    calls = stages.replace("include.data.maintenance.compact_dataset", DATASET)
+
+    outcome = run_task(api_server, dag, "compact_dataset")
+
+    assert (calls[0]["project"], calls[0]["holder"]) == (project, HOLDER)
+    assert DatasetRef.model_validate(api_server.returned["compact_dataset"]) == DATASET
+    assert (outcome.task.reads, outcome.task.writes) == ([DATASET], [DATASET])
+
+
+def test_with_nothing_to_join_cleaning_still_follows(dag, api_server, stages):
+    stages.replace("include.data.maintenance.compact_dataset", None)
+    assert run_task(api_server, dag, "compact_dataset").state == "success"
+
+
+def test_before_anything_was_published_the_run_is_skipped(dag, api_server, stages):
+    stages.replace("include.data.maintenance.compact_dataset", ArtifactNotFoundError("no dataset"))
+    assert run_task(api_server, dag, "compact_dataset").state == "skipped"
+
+
+@pytest.mark.parametrize("removed", [(), (1, 4)])
+def test_the_numbers_of_removed_versions_are_returned(dag, api_server, stages, removed):
+    calls = stages.replace("include.data.maintenance.clean_versions", removed)
+    assert run_task(api_server, dag, "clean_versions").state == "success"
+    assert calls[0]["holder"] == HOLDER
+    assert api_server.returned["clean_versions"] == list(removed)
