@@ -84,9 +84,14 @@ class Workplace:
         project, landing, ledger = self.project, self.settings.landing_uri, self.ledger
         batch = find_complete_batch(project, landing, day)
         if batch is None:
+            source = project.source
+            wanted = {
+                "marker": f"deliver it and write {source.marker} last",
+                "quiet": f"deliver it and wait {source.quiet_seconds} s",
+                "count": f"deliver {source.count} images",
+            }
             raise ArtifactNotFoundError(
-                f"no complete delivery at {locate_delivery(project, landing, day)}: deliver it; the project's "
-                f"source.complete is {project.source.complete!r}"
+                f"no complete delivery at {locate_delivery(project, landing, day)}; {wanted[source.complete]}"
             )
         shards = plan_shards(project, collect_batch(project, batch, self.store))
         staged = [ingest_shard(project, shard, self.store, ledger) for shard in shards]

@@ -145,7 +145,7 @@ class ErasureReport(Contract):
     requested_by: str
     versions: tuple[int, ...] = Field(description="Dataset versions removed because they held one of them.")
     version: int | None = Field(description="Version without them; none where the dataset never held them.")
-    files: tuple[str, ...] = Field(description="Addresses removed from the store: staged rows, quarantine, reports.")
+    files: tuple[str, ...] = Field(description="Addresses removed: staged rows, reports, releases out of service.")
     models: tuple[str, ...] = Field(description="Keys of the models that learned from them, now marked.")
     sources: tuple[str, ...] = Field(description="Files it was delivered as; delete them there.")
     pending: tuple[Digest, ...] = Field(

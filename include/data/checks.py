@@ -19,10 +19,11 @@ from pydantic import Field
 
 from include.contracts import Contract
 from include.data.history import BEFORE, PARAMETERS
+from include.data.outliers import UNREAD
 from include.vision.schema import MANIFEST_COLUMNS
 
 Consequence = Literal["stop", "quarantine", "warn"]
-COLUMNS = (*MANIFEST_COLUMNS, "splits_of_group", "conflicting_label")
+COLUMNS = (*(name for name in MANIFEST_COLUMNS if name not in UNREAD), "splits_of_group", "conflicting_label")
 NAMES_ROWS = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation)
 NOT_KWARGS = {*Expectation.__fields__, "batch_id"}
 IDENTIFIER = re.compile(r"(?<![\w.])[A-Za-z_]\w*")

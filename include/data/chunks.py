@@ -24,6 +24,7 @@ CHUNK_BYTES = 4_000_000
 # Processor time, so that a busy machine makes no sound image unfit: to encode a large photograph anew takes seconds.
 DECODER_SECONDS = 2.0
 SECONDS_PER_BYTE = 1e-6
+SMALL_BYTES = 100_000
 MEMORY_BYTES = 2 * 2**30
 MEMORY_PER_PIXEL = 40
 
@@ -79,26 +80,16 @@ class Decoded:
         return len(self.positions) + len(self.refused)
 
 
+@dataclass(frozen=True, slots=True)
 class Workplace:
     """What a decoder process works with.
 
-    :param seconds: Clock time for one file, waiting included.
+    :ivar seconds: Clock time for one chunk, waiting included.
     """
 
-    def __init__(self, images: Reader, data: DataConfig, seconds: float) -> None:
-        self.images = images
-        self.data = data
-        self.seconds = seconds
-
-    def read(self, name: str) -> bytes:
-        """Read a file, with a limit on the time."""
-        signal.setitimer(signal.ITIMER_REAL, self.seconds)
-        signal.setitimer(signal.ITIMER_PROF, DECODER_SECONDS)
-        return self.images.read(name, self.data.max_bytes)
-
-    def keep(self, original: bytes) -> bytes | None:
-        """Return the delivered bytes where they are kept."""
-        return original if self.data.keep_originals else None
+    images: Reader
+    data: DataConfig
+    seconds: float
 
 
 _workplace: list[Workplace] = []
@@ -131,8 +122,10 @@ def decode_chunk(start: int, names: Sequence[str], known: Mapping[str, Why]) -> 
     decoded = Decoded()
     pixels: list[NDArray[np.uint8]] = []
     size = 0
+    signal.setitimer(signal.ITIMER_REAL, work.seconds)
     try:
         for position, name in enumerate(names, start):
+            signal.setitimer(signal.ITIMER_PROF, DECODER_SECONDS)
             size += _add_file(work, decoded, pixels, position, name, known.get(name))
             if size >= CHUNK_BYTES:
                 break
@@ -148,16 +141,17 @@ def _add_file(
 ) -> int:
     """Read and decode one file; return the bytes it adds."""
     try:
-        original = work.read(name)
+        original = work.images.read(name, work.data.max_bytes)
     except (UnfitFileError, RejectedImageError) as error:
         # What cannot be read was never delivered, listed or not.
         if why is None or why[0] == "missing_from_manifest":
             why = error.reason, str(error)
         decoded.refused.append(Refused(position, *why))
         return 0
-    kept = work.keep(original)
+    kept = original if work.data.keep_originals else None
     if why is None:
-        signal.setitimer(signal.ITIMER_PROF, DECODER_SECONDS + SECONDS_PER_BYTE * len(original))
+        if len(original) > SMALL_BYTES:
+            signal.setitimer(signal.ITIMER_PROF, DECODER_SECONDS + SECONDS_PER_BYTE * len(original))
         try:
             canonical = read_canonical(original, work.data)
         except RejectedImageError as error:

@@ -23,7 +23,7 @@ from include.project import DataConfig
 CHUNK_FILES = 128
 CHUNKS_AHEAD = 3
 # Clock time, for what waits instead of working. An object store that does not answer gives up sooner, with an error.
-FILE_SECONDS = 120.0
+CHUNK_SECONDS = 120.0
 TOO_SLOW = (-signal.SIGPROF, -signal.SIGALRM)
 
 
@@ -138,7 +138,7 @@ class _Context(ForkServerContext):
 def _start_pool(images: Reader, data: DataConfig, workers: int) -> Iterator[ProcessPool]:
     context = _Context()
     context.set_forkserver_preload(["include.data.chunks", "pebble.pool.process"])
-    pool = ProcessPool(workers, initializer=enter, initargs=(images, data, FILE_SECONDS), context=context)
+    pool = ProcessPool(workers, initializer=enter, initargs=(images, data, CHUNK_SECONDS), context=context)
     try:
         yield pool
     finally:

@@ -44,9 +44,9 @@ def remove_remnants(
     versions: Sequence[int],
     golden: Mapping[str, str],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Remove staged rows, reports with pictures, kept bytes in quarantine, and releases out of service.
+    """Remove staged rows, whose folders hold the bytes, reports with pictures, and releases out of service.
 
-    :return: Addresses that were removed or rewritten, and releases that must be replaced first.
+    :return: Addresses that were removed, and releases that must be replaced first.
     """
     named = {"digest": list(images), "subject": [subject] if subject else []}
     staged = [one for one in store.list(f"{project.name}/staging", "*.parquet") if _names(store, one, named)]
@@ -58,11 +58,11 @@ def remove_remnants(
             gone.add(folder)
     in_service = _list_in_service(ledger, project.name)
     gone |= {address for digest, address in golden.items() if digest not in in_service}
+    # Archives, lists and data sets as they were unpacked, metadata included; they are collected again when needed.
+    gone |= {"/".join(one.split("/")[:3]) for one in store.list(f"{project.name}/collected")}
     for address in gone:
         store.remove(address)
-    kept = store.list(f"{project.name}/quarantine", "*.parquet")
-    rewritten = {address for address in kept if _drop_originals(store, address, images)}
-    return tuple(sorted(gone | rewritten)), tuple(sorted(golden.keys() & in_service))
+    return tuple(sorted(gone)), tuple(sorted(golden.keys() & in_service))
 
 
 def _read_pixels(project: Project, store: Store, images: Sequence[str]) -> list[np.ndarray]:
@@ -89,17 +89,3 @@ def _names(store: Store, address: str, named: Mapping[str, Sequence[str]]) -> bo
         file.seek(0)
         rows = pq.read_table(file, columns=columns)
     return any(pc.any(pc.is_in(rows[name], pa.array(named[name], pa.string()))).as_py() for name in columns)
-
-
-def _drop_originals(store: Store, address: str, images: Sequence[str]) -> bool:
-    """Take the bytes of erased images out of a quarantine file; tell whether it had any."""
-    with store.open(address) as file:
-        rows = pq.read_table(file)
-    erased = pc.and_(pc.is_in(rows["digest"], pa.array(images, pa.string())), pc.is_valid(rows["original"]))
-    if not pc.any(erased).as_py():
-        return False
-    kept = pc.if_else(erased, pa.scalar(None, rows.schema.field("original").type), rows["original"])
-    buffer = pa.BufferOutputStream()
-    pq.write_table(rows.set_column(rows.schema.get_field_index("original"), "original", kept), buffer)
-    store.write(address, buffer.getvalue().to_pybytes())
-    return True

@@ -10,8 +10,9 @@ from include.project import Project
 from include.vision.schema import IMAGES, MANIFEST_COLUMNS
 
 MIN_SIDE = 8
-# Iglewicz and Hoaglin ("How to Detect and Handle Outliers", 1993) flag 3.5; here a day has hundreds of images.
-FAR = 4
+# Iglewicz and Hoaglin ("How to Detect and Handle Outliers", 1993) flag 3.5, one normal value in two
+# thousand; partitions are larger than that.
+FAR = 5
 TYPES = {
     pa.string(): "str",
     pa.int32(): "int32",

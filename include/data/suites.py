@@ -10,7 +10,7 @@ from include.data.checks import Check, find_fault
 from include.data.history import describe_parameters
 from include.data.standard_suite import build_sections
 from include.errors import ProjectFileError
-from include.project import Project, explain
+from include.project import Project, StrictLoader, explain
 from include.settings import load_settings
 from include.storage import write_atomically
 
@@ -35,7 +35,7 @@ def load_suite(project: Project) -> tuple[Check, ...]:
     if not path.exists():
         return tuple(check for section in build_sections(project).values() for check in section)
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entries = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)  # noqa: S506 (a SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise ProjectFileError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(entries, list) or not entries:

@@ -16,7 +16,8 @@ from include.vision.schema import MANIFEST_COLUMNS
 MANIFEST = "manifest.parquet"
 UNLABELLED = "_unlabelled"
 CONTENT = b"windhover.content"
-BATCH_ROWS = 256
+# Images may be large, and what is read ahead is held in memory.
+BATCH_ROWS, BATCHES_AHEAD = 32, 2
 JPEG = b"\xff\xd8\xff"
 # What no file name may hold on one system or another; `%` keeps the names apart.
 ESCAPED = str.maketrans({sign: f"%{ord(sign):02X}" for sign in '%/\\:*?"<>|'})
@@ -63,9 +64,19 @@ def materialise(dataset: DatasetRef, folder: Path, store: Store) -> None:
         manifest = manifest.replace_schema_metadata({CONTENT: dataset.digest})
         pq.write_table(manifest, staged / MANIFEST)
         staged.chmod(0o755)
-        staged.rename(folder)
+        _take_name(dataset, staged, folder)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _take_name(dataset: DatasetRef, staged: Path, folder: Path) -> None:
+    try:
+        staged.rename(folder)
+    except OSError:
+        # Two may write the same version at once; the one that comes second finds it there.
+        if not folder.exists():
+            raise
+        _require_same(dataset, folder)
 
 
 def _read_labels(dataset: DatasetRef, store: Store) -> dict[str, str | None]:
@@ -88,8 +99,9 @@ def _write_images(dataset: DatasetRef, manifest: pa.Table, folder: Path, store: 
     keys = list(zip(manifest["partition"].to_pylist(), manifest["digest"].to_pylist(), strict=True))
     labels = dict(zip(keys, manifest["label"].to_pylist(), strict=True))
     files: dict[tuple[str, str], str] = {}
-    batches = open_version(dataset, store).to_batches(columns=["partition", "digest", "image"], batch_size=BATCH_ROWS)
-    for batch in batches:
+    columns = ["partition", "digest", "image"]
+    version = open_version(dataset, store)
+    for batch in version.to_batches(columns=columns, batch_size=BATCH_ROWS, batch_readahead=BATCHES_AHEAD):
         for row in batch.to_pylist():
             key = row["partition"], row["digest"]
             if key in labels:

@@ -107,9 +107,7 @@ def _describe(
         )
         for position, i in enumerate(chosen)
     )
-    limits = DecodingLimits(
-        formats=project.data.formats, max_bytes=project.data.max_bytes, max_pixels=project.data.max_pixels
-    )
+    limits = DecodingLimits.model_validate(project.data.model_dump(include=set(DecodingLimits.model_fields)))
     return ReleaseManifest(
         project=project.name,
         classes=tuple(classes),

@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from include.contracts import ModelRef, ModelVersionRef, PromotionDecision
 from include.errors import StaleAttemptError
 from include.ledger.database import Ledger
+from include.ledger.datasets import record_read
 from include.ledger.tables import alias_moves, candidates, decisions, model_versions
 
 
@@ -46,13 +47,14 @@ def find_latest_candidate(ledger: Ledger, project: str) -> ModelRef | None:
 
 
 def record_decision(ledger: Ledger, decision: PromotionDecision) -> None:
-    """Append a promotion decision to the history."""
+    """Append a promotion decision to the history, and that its dataset was read for it."""
     model = decision.candidate.model
     row = sa.insert(decisions).values(
         project=model.project, model_key=model.key, verdict=decision.verdict, decision=decision.model_dump(mode="json")
     )
     with ledger.begin() as connection:
         connection.execute(row)
+    record_read(ledger, model.dataset, "evaluate", f"run {model.run_id}")
 
 
 def find_decision(ledger: Ledger, key: str) -> PromotionDecision | None:

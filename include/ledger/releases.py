@@ -9,16 +9,18 @@ from sqlalchemy.dialects.postgresql import insert
 from include.contracts import ReleaseRef, RolloutRef
 from include.errors import ArtifactNotFoundError
 from include.ledger.database import Ledger
+from include.ledger.datasets import record_read
 from include.ledger.tables import releases, rollouts, serving
 
 
 def record_release(ledger: Ledger, release: ReleaseRef) -> None:
-    """Record a packaged release; recording it again changes nothing."""
+    """Record a packaged release, and that its dataset was read for it; recording it again changes nothing."""
     row = insert(releases).values(
         project=release.model.model.project, digest=release.digest, release=release.model_dump(mode="json")
     )
     with ledger.begin() as connection:
         connection.execute(row.on_conflict_do_nothing())
+    record_read(ledger, release.model.model.dataset, "package", f"run {release.model.model.run_id}")
 
 
 def find_release(ledger: Ledger, project: str, digest: str) -> ReleaseRef:

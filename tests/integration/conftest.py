@@ -37,6 +37,7 @@ class RunningStack:
     mlflow_url: str
     serving_url: str
     ledger_uri: str
+    projects: Path
     store: Path
     landing: Path
     environment: dict[str, str]
@@ -73,12 +74,16 @@ def find_free_ports(count: int) -> list[int]:
 
 
 def fresh_environment(home: Path) -> dict[str, str]:
-    """Return an environment that puts a stack into a home of its own, on free ports."""
+    """Return an environment that puts a stack into a home of its own, on free ports, with project files of its own."""
+    projects = home / "projects"
+    projects.mkdir()
+    shutil.copy(REPOSITORY / "include" / "projects" / "digits.yaml", projects)
     ports = find_free_ports(4)
     parts = ("AIRFLOW", "MLFLOW", "SERVING", "POSTGRES")
     machine = {name: value for name, value in os.environ.items() if not name.startswith(("WINDHOVER_", "AIRFLOW"))}
     chosen = {f"WINDHOVER_{part}_PORT": str(port) for part, port in zip(parts, ports, strict=True)}
-    return machine | chosen | {"WINDHOVER_HOME": str(home), "COLUMNS": "200"}
+    places = {"WINDHOVER_HOME": str(home), "WINDHOVER_PROJECTS": str(projects)}
+    return machine | chosen | places | {"COLUMNS": "200"}
 
 
 @pytest.fixture
@@ -138,6 +143,7 @@ def describe(home: Path, environment: dict[str, str], output: str) -> RunningSta
         mlflow_url=located["WINDHOVER_MLFLOW_URI"],
         serving_url=located["WINDHOVER_SERVING_URI"],
         ledger_uri=located["WINDHOVER_LEDGER_URI"],
+        projects=Path(located["WINDHOVER_PROJECTS"]),
         store=Path(located["WINDHOVER_STORE"]),
         landing=Path(located["WINDHOVER_LANDING"]),
         environment=environment | located,

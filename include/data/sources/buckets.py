@@ -1,12 +1,10 @@
 """Prefixes of object stores. Light: a trigger imports this at its top."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BufferedReader
-from typing import Any
 
 from include.data.sources.names import UnfitFileError, check_name, check_size, is_hidden
 from include.errors import ArtifactNotFoundError
@@ -73,11 +71,5 @@ def _reading(uri: str, name: str) -> Iterator[None]:
         raise UnfitFileError("missing_file", "listed, but not delivered") from error
 
 
-def _open_bucket(uri: str) -> Any:
-    # A connection pool is worth keeping; a process that was forked off makes its own.
-    return _open_in_process(uri, os.getpid())
-
-
-@lru_cache(maxsize=16)
-def _open_in_process(uri: str, process: int) -> Any:
-    return open_bucket(uri)
+# A connection pool is worth keeping.
+_open_bucket = lru_cache(maxsize=16)(open_bucket)

@@ -55,7 +55,7 @@ def test_an_image_is_answered_and_its_label_taken(served, image, tmp_path):
 
     text = tmp_path / "notes.txt"
     text.write_text("no picture")
-    with pytest.raises(ContractViolationError, match=r"serving refuses .*notes\.txt: no header of PNG .*; send"):
+    with pytest.raises(ContractViolationError, match=r"serving refuses .*notes\.txt: begins like no file of PNG; send"):
         ask_prediction(served, "digits", text)
     with pytest.raises(ContractViolationError, match=r"refuses label 'cat': .* no class of digits; use one of: 0"):
         send_feedback(served, "digits", answer["request_id"], "cat")

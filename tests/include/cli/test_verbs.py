@@ -96,12 +96,13 @@ def test_a_bad_day_is_named(machine, invoke, day):
 
 def test_a_missing_delivery_says_which_file_is_waited_for(machine, invoke):
     machine.deliver(DAY)
-    marker = machine.landing / machine.project / "2026-11-03" / "_SUCCESS"
-    assert f"there is no {marker}; deliver" in complaint(invoke("ingest", "--day", "2026-11-03"), 2)
+    place = machine.landing / machine.project / "2026-11-03"
+    line = complaint(invoke("ingest", "--day", "2026-11-03"), 2)
+    assert f"no complete delivery at {place}; deliver it and write _SUCCESS last" in line
 
 
 def test_a_missing_landing_folder_is_bad_input(machine, invoke):
-    assert f"no landing folder {machine.landing}; create it" in complaint(invoke("validate", "--day", DAY), 2)
+    assert f"no folder {machine.landing}; create it" in complaint(invoke("validate", "--day", DAY), 2)
 
 
 def test_a_bad_delivery_names_its_file(machine, invoke):

@@ -106,7 +106,7 @@ def test_what_kills_its_decoder_is_named_and_all_others_survive(stand_in, fate, 
 
 
 def test_what_waits_for_ever_is_ended_too(stand_in, monkeypatch):
-    monkeypatch.setattr(decoders, "FILE_SECONDS", 0.5)
+    monkeypatch.setattr(decoders, "CHUNK_SECONDS", 0.5)
     _, _, refused = decode(stand_in, ["0", "1-sleep", "2"])
     assert {position: one.reason for position, one in refused.items()} == {1: "decoder_timeout"}
 

@@ -121,14 +121,14 @@ def test_a_column_of_another_type_or_none_stops(hold, manifest):
     assert [(one.column, one.observed) for one in broken] == [("width", "int64")]
     broken, _ = hold(manifest.drop_columns("subject"))
     assert {one.on_failure for one in broken} == {"stop"}
-    assert [one.observed for one in broken][0] == "missing subject"
+    assert broken[0].observed == "missing subject"
 
 
 def test_outliers_are_shown_and_stay(hold, manifest):
-    broken, withdrawn = hold(put(put(manifest, "brightness", 0.0, 1), "width", 640, 2))
+    broken, withdrawn = hold(put(put(manifest, "contrast", 0.5, 1), "width", 640, 2))
     assert withdrawn == {}
     assert {(one.column, one.on_failure, one.rows) for one in broken} == {
-        ("brightness", "warn", (source(1),)),
+        ("contrast", "warn", (source(1),)),
         ("width", "warn", (source(2),)),
     }
 

@@ -2,6 +2,7 @@ import hashlib
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -121,6 +122,14 @@ def test_again_is_no_work_and_nothing_else_is_overwritten(publish, any_store, tm
     with pytest.raises(ContractViolationError, match="not there yet"):
         materialise(dataset, tmp_path / "mine", any_store)
     assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_two_exports_at_once_leave_one(publish, any_store, tmp_path):
+    dataset = publish(make_rows(DAY, 3))
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: materialise(dataset, tmp_path / "out" / "export", any_store), range(2)))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["export"]
+    assert len(list_files(tmp_path / "out" / "export")) == 4
 
 
 @pytest.mark.parametrize(

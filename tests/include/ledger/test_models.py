@@ -6,6 +6,7 @@ import pytest
 from include.contracts import ModelRef, ModelVersionRef, PromotionDecision
 from include.errors import StaleAttemptError
 from include.ledger import Ledger
+from include.ledger.datasets import list_reads
 from include.ledger.models import (
     find_alias,
     find_candidate,
@@ -83,3 +84,12 @@ def test_of_many_moves_at_once_one_wins(ledger: Ledger):
     with ThreadPoolExecutor(8) as pool:
         won = [version for version in pool.map(move, range(1, 9)) if version]
     assert won == [find_alias(ledger, "digits", "champion")]
+
+
+def test_a_decision_is_a_read_of_the_dataset_it_was_made_on(ledger, make_decision):
+    decision = make_decision()
+    for _ in range(2):
+        record_decision(ledger, decision)
+    ((version, purpose, reader),) = [(one.version, one.purpose, one.reader) for one in list_reads(ledger, "digits")]
+    model = decision.candidate.model
+    assert (version, purpose, reader) == (model.dataset.version, "evaluate", f"run {model.run_id}")

@@ -8,7 +8,8 @@ from include.data.sources.names import UnfitFileError
 @pytest.fixture
 def folder(tmp_path):
     files = {
-        "base/cat/a.mp4": b"video", "base/cat/b.mp4": b"broken", "base/1.png": b"one", "base/x.mp4/000000000.png": b"own",
+        "base/cat/a.mp4": b"video", "base/cat/b.mp4": b"broken", "base/1.png": b"one",
+        "base/x.mp4/000000000.png": b"own",
         "frames/cat/a.mp4/000000000.png": b"first", "frames/cat/a.mp4/000001000.png": b"second",
         "frames/gone.mp4/000000000.png": b"of a video that was taken away",
     }  # fmt: skip

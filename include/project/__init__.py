@@ -1,0 +1,14 @@
+"""The project file: every scientific choice, validated once, logged with every run."""
+
+from include.project.reading import StrictLoader as StrictLoader
+from include.project.reading import explain as explain
+from include.project.reading import load_project as load_project
+from include.project.reading import load_projects as load_projects
+from include.project.sections import PROJECT_NAME as PROJECT_NAME
+from include.project.sections import DataConfig as DataConfig
+from include.project.sections import DeploymentPolicy as DeploymentPolicy
+from include.project.sections import MonitoringPolicy as MonitoringPolicy
+from include.project.sections import Project as Project
+from include.project.sections import PromotionPolicy as PromotionPolicy
+from include.project.sections import TrainingConfig as TrainingConfig
+from include.project.source import SourceConfig as SourceConfig

@@ -1,0 +1,99 @@
+"""What a scientist chooses: the other sections of a project file, and the file as a whole."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from include.contracts import Contract, Fraction
+from include.project.source import SourceConfig
+
+PROJECT_NAME = r"^[a-z][a-z0-9_]{0,39}$"
+
+
+class DataConfig(Contract):
+    """What is accepted, what is kept of it, and how it is split."""
+
+    formats: tuple[Literal["PNG", "JPEG", "WEBP", "BMP"], ...] = Field(default=("PNG", "JPEG"), min_length=1)
+    max_bytes: int = Field(default=10_000_000, ge=1, description="Largest image file, in bytes.")
+    max_pixels: int = Field(default=25_000_000, ge=1, description="Largest image, in pixels, checked before decoding.")
+    max_aspect: float = Field(default=20.0, ge=1, description="Longest side over shortest side.")
+    keep_originals: bool = Field(default=False, description="Keep the delivered bytes, metadata included.")
+    blur: tuple[str, ...] = Field(
+        default=(), description="Regions to blur: `faces`, `plates`, or a detector of your own as `module:Class`."
+    )
+    blur_models: str = Field(default="", description="Folder with the detectors' model files; empty: those shipped.")
+    near_duplicate_bits: int = Field(
+        default=4, ge=0, le=6, description="Perceptual hashes at most this many of 64 bits apart may be twins; 0: off."
+    )
+    keep_versions_days: int = Field(default=30, ge=1, description="Age at which unused dataset versions are removed.")
+    shards: int = Field(default=2, ge=1, le=64, description="Parallel ingest tasks of one partition.")
+    max_quarantined: Fraction = Field(default=0.10, description="Share of a delivery in quarantine that fails it.")
+    validation_share: Fraction = Field(default=0.15, description="Share of groups held out to choose weights.")
+    test_share: Fraction = Field(default=0.25, description="Share of groups sealed for certification.")
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> "DataConfig":
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError(
+                f"validation_share {self.validation_share} and test_share {self.test_share} leave nothing to train on"
+            )
+        return self
+
+
+class TrainingConfig(Contract):
+    """How one model is trained."""
+
+    architecture: str = Field(default="small_cnn", description="`small_cnn` or any torchvision classifier's name.")
+    image_size: int = Field(default=32, ge=16, le=1024, description="Square side, in pixels.")
+    epochs: int = Field(default=20, ge=1, le=1000)
+    batch_size: int = Field(default=64, ge=1, le=4096)
+    learning_rate: float = Field(default=2e-3, gt=0, le=1)
+    weight_decay: float = Field(default=1e-4, ge=0, le=1)
+    seed: int = Field(default=17, ge=0)
+    min_images: int = Field(default=50, ge=2, description="Fewest labelled training images worth training on.")
+
+
+class PromotionPolicy(Contract):
+    """When a candidate may replace the champion."""
+
+    min_accuracy: Fraction = 0.85
+    min_worst_class_recall: Fraction = 0.60
+    max_accuracy_drop: Fraction = Field(default=0.0, description="Tolerated drop against the champion, same test set.")
+
+
+class DeploymentPolicy(Contract):
+    """How a release goes into service."""
+
+    max_parity_difference: float = Field(default=1e-4, gt=0, description="Largest difference in probability.")
+    golden_images: int = Field(default=16, ge=1, description="Images a release must answer right before traffic.")
+    ready_seconds: int = Field(default=60, ge=1, description="Time a release has to come up healthy.")
+
+
+class MonitoringPolicy(Contract):
+    """What counts as drift."""
+
+    window_minutes: int = Field(default=60, ge=1, description="Length of the window of a check started by hand.")
+    min_predictions: int = Field(default=60, ge=10, description="Fewer predictions than this prove nothing.")
+    false_alarm_rate: float = Field(default=0.01, gt=0, lt=1, description="Chance of an alarm per healthy window.")
+    wait_minutes: int = Field(default=50, ge=1, description="How long the drift sensor waits for enough evidence.")
+
+
+class Project(Contract):
+    """One vision problem, from classes to promotion policy."""
+
+    name: str = Field(pattern=PROJECT_NAME)
+    title: str = ""
+    owner: str = "ml-platform"
+    classes: tuple[str, ...] = Field(min_length=2)
+    source: SourceConfig = SourceConfig()
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+    promotion: PromotionPolicy = PromotionPolicy()
+    deployment: DeploymentPolicy = DeploymentPolicy()
+    monitoring: MonitoringPolicy = MonitoringPolicy()
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> "Project":
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes {list(self.classes)} name a class twice")
+        return self
