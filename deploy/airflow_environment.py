@@ -55,6 +55,7 @@ def _access(home: Home, credentials: Credentials) -> dict[tuple[str, str], str]:
         ("core", "simple_auth_manager_users"): "admin:admin",
         ("core", "simple_auth_manager_passwords_file"): str(airflow_users_file(home)),
         ("core", "fernet_key"): credentials.fernet_key,
+        ("core", "sensitive_var_conn_names"): "subject",  # the audit log keeps the forms of runs
         ("core", "execution_api_server_url"): f"{home.airflow_url}/execution/",
         ("api_auth", "jwt_secret"): credentials.jwt_secret,
         ("api", "secret_key"): credentials.api_secret_key,

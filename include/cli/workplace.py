@@ -117,13 +117,14 @@ class Workplace:
         return {"partition": report.partition, "digest": report.digest, "quarantined": report.quarantined}
 
     def compact(self) -> dict[str, Any]:
-        """Compact the dataset and remove old versions of it."""
-        from include.data.maintenance import clean_versions, compact_dataset
+        """Compact the dataset, and remove old versions and staged rows."""
+        from include.data.maintenance import clean_staging, clean_versions, compact_dataset
 
         places = self.project, self.store, self.ledger
         compacted = compact_dataset(*places, holder="cli/compact")
         removed = clean_versions(*places, holder="cli/compact")
-        return {"version": compacted.version if compacted else None, "removed": list(removed)}
+        staged = clean_staging(*places)
+        return {"version": compacted.version if compacted else None, "removed": list(removed), "staged": list(staged)}
 
     def find_dataset(self, version: int | None = None, as_of: datetime | None = None) -> DatasetRef:
         """Return a published dataset version, the newest unless named, or what of it was known at a moment."""

@@ -45,7 +45,7 @@ def trace_image(project: str, image: str, store: Store, ledger: Ledger) -> Linea
 def trace_source(project: str, source: str, store: Store, ledger: Ledger) -> list[LineageReport]:
     """Trace every image a delivered file became, in the order it did; several where its bytes were replaced.
 
-    :param source: As in the column `source`, such as `2026-11-02/images/shot-0001.png`.
+    :param source: As in the column `source`, a path or URI.
     :raises ArtifactNotFoundError: no accepted image came from it.
     """
     images = dict.fromkeys(one.digest for one in find_memberships(ledger, project, source=source))

@@ -1,4 +1,4 @@
-"""Keep the dataset small and quick: join small fragments, drop versions that nobody needs any more."""
+"""Keep the dataset small and quick: join small fragments, drop versions and staged rows that nobody needs any more."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from include.contracts import DatasetRef
 from include.data.dataset import hold_dataset, open_dataset, record_version
 from include.ledger import Ledger
 from include.ledger.datasets import find_latest_dataset, list_used_versions
+from include.ledger.quality import list_settled_partitions
 from include.project import Project
 from include.storage import Store
 
@@ -60,6 +61,19 @@ def clean_versions(project: Project, store: Store, ledger: Ledger, holder: str) 
                     dataset.tags.delete(tag)
             dataset.cleanup_old_versions(versions=old, delete_unverified=True)
     return tuple(old)
+
+
+def clean_staging(project: Project, store: Store, ledger: Ledger) -> tuple[str, ...]:
+    """Remove what ingestion staged and collected for partitions last validated over `data.keep_versions_days` ago.
+
+    Their published rows stay; running the partition again stages it again. Returns the addresses that are gone.
+    """
+    settled = list_settled_partitions(ledger, project.name, project.data.keep_versions_days)
+    places = (f"{project.name}/{kind}/{partition}" for partition in settled for kind in ("collected", "staging"))
+    gone = [address for address in places if store.list(address)]
+    for address in gone:
+        store.remove(address)
+    return tuple(gone)
 
 
 def _choose_options(project: Project) -> CompactionOptions:

@@ -37,6 +37,15 @@ def list_validations(
     return [ValidationReport.model_validate(row.validation) for row in rows if passed in {None, row.passed}]
 
 
+def list_settled_partitions(ledger: Ledger, project: str, days: int) -> list[str]:
+    """Return the partitions whose last validation is at least some days old."""
+    limit = sa.func.now() - sa.func.make_interval(0, 0, 0, days)
+    query = sa.select(validations.c.partition).where(validations.c.project == project)
+    query = query.group_by(validations.c.partition).having(sa.func.max(validations.c.recorded_at) <= limit)
+    with ledger.begin() as connection:
+        return sorted(connection.scalars(query))
+
+
 def record_release(ledger: Ledger, project: str, partition: str, digest: str, released_by: str, reason: str) -> None:
     """Let exactly this content of a partition pass its gate; the first release of the same content stays."""
     row = insert(quarantine_releases).values(

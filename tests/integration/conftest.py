@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from examples.story.airflow_client import AirflowClient
 from include.settings import REPOSITORY
 
 UP_SECONDS = 420
@@ -201,6 +202,11 @@ def played(stack):
     second = subprocess.run(STORY, cwd=REPOSITORY, env=stack.environment, capture_output=True, text=True, check=False)
     told = said + read_to_the_end(telling, PLAY_SECONDS)
     return Played((story.returncode, interrupted), (second.returncode, second.stdout), (telling.returncode, told))
+
+
+@pytest.fixture(scope="session")
+def airflow(stack, played):
+    return AirflowClient(stack.airflow_url, stack.password)
 
 
 def read_to_the_end(story, seconds):

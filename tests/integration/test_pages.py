@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from examples.camera import CLEAN_LENS, LIVE_SPECIMENS, photograph
-from examples.story.airflow_client import AirflowClient
 
 pytestmark = [pytest.mark.integration, pytest.mark.browser]
 
@@ -54,11 +53,6 @@ def look(page, tmp_path):
         return page.inner_text("body")
 
     return open_and_wait
-
-
-@pytest.fixture(scope="session")
-def airflow(stack, played):
-    return AirflowClient(stack.airflow_url, stack.password)
 
 
 def newest(airflow, dag, task, wanted="success"):

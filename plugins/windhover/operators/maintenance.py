@@ -40,3 +40,14 @@ class CleanVersionsOperator(StageOperator):
         removed = clean_versions(self.read_project(), self.open_store(), self.open_ledger(), name_attempt(context))
         self.log.info("%d version(s) removed", len(removed))
         return list(removed)
+
+
+class CleanStagingOperator(StageOperator):
+    """Remove what ingestion staged for partitions that were settled long ago; return the addresses."""
+
+    def execute(self, context: "Context") -> list[str]:
+        from include.data.maintenance import clean_staging
+
+        removed = clean_staging(self.read_project(), self.open_store(), self.open_ledger())
+        self.log.info("%d address(es) removed", len(removed))
+        return list(removed)

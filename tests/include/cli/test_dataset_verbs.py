@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from include.storage import digest_bytes
+from include.storage import digest_bytes, open_bucket
 from tests.include.cli.test_verbs import complaint
 
 DAY, NEXT = "2026-11-02", "2026-11-03"
@@ -104,3 +104,19 @@ def test_the_suite_is_written_once_and_then_belongs_to_people(machine, invoke):
     path.write_text(path.read_text() + "# ours\n")
     invoke("suite")
     assert path.read_text().endswith("# ours\n")
+
+
+def test_everything_may_lie_in_an_object_store(machine, invoke, monkeypatch, s3_bucket, tmp_path):
+    delivered = machine.deliver(DAY, images=12)
+    bucket = open_bucket(s3_bucket)
+    for path in delivered.rglob("*"):
+        if path.is_file():
+            bucket.put(f"landing/{path.relative_to(machine.landing).as_posix()}", path.read_bytes())
+    local = report(invoke("ingest", "--day", DAY, "--json"))
+    monkeypatch.setenv("WINDHOVER_STORE", f"{s3_bucket}/store")
+    monkeypatch.setenv("WINDHOVER_LANDING", f"{s3_bucket}/landing")
+    remote = report(invoke("ingest", "--day", DAY, "--json"))
+    assert (remote["digest"], remote["images"]) == (local["digest"], 12)
+    assert not list((tmp_path / "store").rglob("*s3*"))
+    report(invoke("export", tmp_path / "all", "--json"))
+    assert len(list((tmp_path / "all").rglob("*.png"))) == 12

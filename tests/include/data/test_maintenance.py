@@ -2,15 +2,18 @@ from datetime import timedelta
 
 import lance
 import pytest
+import sqlalchemy as sa
 
 from include.contracts import ModelRef
 from include.data import maintenance
-from include.data.maintenance import clean_versions, compact_dataset
+from include.data.maintenance import clean_staging, clean_versions, compact_dataset
 from include.data.publication import publish_partition
 from include.errors import ArtifactNotFoundError, StaleAttemptError
 from include.ledger.datasets import find_latest_dataset, list_partitions, list_versions
 from include.ledger.leases import hold_lease
 from include.ledger.models import record_candidate
+from include.ledger.quality import record_validation
+from include.ledger.tables import validations
 from include.storage import digest_bytes
 from tests.include.data.staged_days import make_rows, stage
 
@@ -143,3 +146,21 @@ def test_a_version_is_old_after_the_days_of_the_project(publish, any_store, monk
 
     monkeypatch.setattr(maintenance, "datetime", Ahead)
     assert maintenance._find_old(dataset, 1) == list_numbers(any_store)
+
+
+def test_what_was_staged_for_days_settled_long_ago_goes_and_their_rows_stay(project, publish, any_store, ledger):
+    for day in DAYS[:2]:
+        publish(make_rows(day, 3))
+        any_store.write(f"digits/staging/{day}/shard-0/bytes.parquet", b"images")
+        record_validation(ledger, list_partitions(ledger, "digits")[day], passed=True)
+    any_store.write(f"digits/collected/{DAYS[0]}/0123/images/1.png", b"image")
+    assert clean_staging(project, any_store, ledger) == ()
+    with ledger.begin() as connection:
+        old = sa.func.now() - timedelta(days=project.data.keep_versions_days)
+        connection.execute(sa.update(validations).where(validations.c.partition == DAYS[0]).values(recorded_at=old))
+    gone = (f"digits/collected/{DAYS[0]}", f"digits/staging/{DAYS[0]}")
+    assert clean_staging(project, any_store, ledger) == gone
+    assert not any(any_store.list(address) for address in gone)
+    assert any_store.list(f"digits/staging/{DAYS[1]}")
+    assert open_version(any_store).count_rows() == 6
+    assert clean_staging(project, any_store, ledger) == ()

@@ -115,3 +115,10 @@ def test_a_golden_image_is_known_by_its_pixels_and_its_release_goes_unless_it_ma
     assert (files, pending) == ((retired.address,), (serving.digest,))
     assert any_store.exists(f"{serving.address}/golden/0.png")
     assert any_store.exists(f"{other.address}/golden/0.png")
+
+
+def test_unpacked_sources_go_whatever_they_hold(remove, any_store):
+    any_store.write("digits/collected/2026-03-01/0123/images/1.png", b"image")
+    any_store.write("leaves/collected/2026-03-01/0123/images/1.png", b"image")
+    assert remove("sha256:x")[0] == ("digits/collected/2026-03-01",)
+    assert any_store.list("leaves/collected")

@@ -1,8 +1,17 @@
 import threading
+from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
-from include.ledger.quality import find_release, list_validations, record_release, record_validation
+from include.ledger.quality import (
+    find_release,
+    list_settled_partitions,
+    list_validations,
+    record_release,
+    record_validation,
+)
+from include.ledger.tables import validations
 from include.storage import digest_bytes
 
 DAYS = ("2026-03-01", "2026-03-02", "2026-03-03")
@@ -69,3 +78,14 @@ def test_a_release_holds_for_exactly_the_content_it_names(ledger, make_validatio
     assert find_release(ledger, report.model_copy(update={"digest": digest_bytes(b"other")})) is None
     assert find_release(ledger, report.model_copy(update={"partition": DAYS[1]})) is None
     assert find_release(ledger, report.model_copy(update={"project": "other"})) is None
+
+
+def test_a_partition_is_settled_when_its_last_validation_is_old(ledger, make_validation):
+    for partition in ("2026-03-01", "2026-03-02"):
+        record_validation(ledger, make_validation(partition), passed=True)
+    with ledger.begin() as connection:
+        connection.execute(sa.update(validations).values(recorded_at=sa.func.now() - timedelta(days=31)))
+    record_validation(ledger, make_validation("2026-03-02", accepted=8), passed=False)
+    assert list_settled_partitions(ledger, "digits", 30) == ["2026-03-01"]
+    assert list_settled_partitions(ledger, "digits", 32) == []
+    assert list_settled_partitions(ledger, "leaves", 30) == []

@@ -39,3 +39,10 @@ def test_the_numbers_of_removed_versions_are_returned(dag, api_server, stages, r
     assert run_task(api_server, dag, "clean_versions").state == "success"
     assert calls[0]["holder"] == HOLDER
     assert api_server.returned["clean_versions"] == list(removed)
+
+
+def test_the_addresses_of_removed_staging_are_returned(dag, api_server, stages, project):
+    calls = stages.replace("include.data.maintenance.clean_staging", ("digits/staging/2026-03-01",))
+    assert run_task(api_server, dag, "clean_staging").state == "success"
+    assert calls[0]["project"] == project
+    assert api_server.returned["clean_staging"] == ["digits/staging/2026-03-01"]
