@@ -1,4 +1,4 @@
-"""What a decoder process does: read, check, strip, decode and fingerprint some files. Light: each imports it."""
+"""What a decoder process does: read, check, strip, decode and fingerprint some files. Light: every one imports it."""
 
 import os
 import resource
@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from include.contracts import QuarantineReason
 from include.data.sources.names import UnfitFileError
+from include.errors import WindhoverError
 from include.project import DataConfig
 from include.storage import digest_bytes
-from include.vision.decoding import RejectedImageError, read_canonical
+from include.vision.decoding import Canonical, RejectedImageError, read_canonical
 from include.vision.fingerprints import Fingerprints, fingerprint
 
 # Bytes after which a chunk is sent, whole or not: what is under way must fit into memory, however large the images.
 CHUNK_BYTES = 4_000_000
-# Processor time, so that a busy machine makes no sound image unfit: to encode a large photograph anew takes seconds.
+# Processor time, so that a busy machine makes no sound image unfit. A large photograph that must be turned is encoded
+# anew, which alone takes seconds: what is larger may take longer.
 DECODER_SECONDS = 2.0
 SECONDS_PER_BYTE = 1e-6
 SMALL_BYTES = 100_000
@@ -149,17 +151,9 @@ def _add_file(
         decoded.refused.append(Refused(position, *why))
         return 0
     kept = original if work.data.keep_originals else None
-    if why is None:
-        if len(original) > SMALL_BYTES:
-            signal.setitimer(signal.ITIMER_PROF, DECODER_SECONDS + SECONDS_PER_BYTE * len(original))
-        try:
-            canonical = read_canonical(original, work.data)
-        except RejectedImageError as error:
-            why = error.reason, str(error)
-        except Exception as error:  # noqa: BLE001 - a hostile file can make any line of a decoder fail
-            why = "decoder_crashed", f"the decoder failed with {type(error).__name__}: {error}"
-    if why is not None:
-        decoded.refused.append(Refused(position, *why, digest_bytes(original), kept))
+    canonical = why or _decode(work, original)
+    if not isinstance(canonical, Canonical):
+        decoded.refused.append(Refused(position, *canonical, digest_bytes(original), kept))
         return len(kept or b"")
     decoded.positions.append(position)
     decoded.digests.append(digest_bytes(canonical.image))
@@ -169,3 +163,17 @@ def _add_file(
     decoded.heights.append(canonical.height)
     pixels.append(canonical.pixels)
     return len(canonical.image) + len(kept or b"")
+
+
+def _decode(work: Workplace, original: bytes) -> Canonical | Why:
+    if len(original) > SMALL_BYTES:
+        signal.setitimer(signal.ITIMER_PROF, DECODER_SECONDS + SECONDS_PER_BYTE * len(original))
+    try:
+        return read_canonical(original, work.data)
+    except RejectedImageError as error:
+        return error.reason, str(error)
+    except WindhoverError:
+        # Not about the file: a detector that the project names and that is not there.
+        raise
+    except Exception as error:  # noqa: BLE001 - a hostile file can make any line of a decoder fail
+        return "decoder_crashed", f"the decoder failed with {type(error).__name__}: {error}"

@@ -60,7 +60,7 @@ def own(stack, images):
     made = subprocess.run(command, cwd=REPOSITORY, env=stack.environment, capture_output=True, text=True, check=True)
     add_meters(stack.projects)
     for number, day in enumerate(DAYS):
-        deliver_readings(stack.landing, day, corrupt=int(number == 1), shown=2 if number < 2 else 0)
+        deliver_readings(stack.landing, day, corrupt=int(number == 2), shown=2 if number < 2 else 0)
     deliver_readings(stack.landing, BAD_DAY, corrupt=SHOTS // 3)
     return made.stdout
 

@@ -41,9 +41,9 @@ def evaluate(quick_project, store, tracking):
     return lambda model, dataset: evaluate_model(model, dataset, quick_project, store, tracking)
 
 
-def test_measures_the_sealed_test_split_only(make_model, evaluate, dataset, store):
+def test_measures_the_sealed_test_split_only(make_model, evaluate, dataset, store, quick_project):
     report = evaluate(make_model(), dataset)
-    test = read_split(dataset, store, "test")
+    test = read_split(dataset, store, "test", quick_project.data)
     assert report.images == len(test.labels) == 100
     assert report.test_digest == split_digest(test)
     assert set(report.accuracy_by_partition) == set(test.partitions) == {"2026-03-01", "2026-03-02"}

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 
@@ -7,6 +9,7 @@ from include.ledger.models import record_candidate
 from include.ledger.tables import dataset_versions
 from include.storage import digest_bytes
 from include.training.selection import override_training, select_dataset
+from tests.include.rows import MOMENT
 
 
 @pytest.fixture
@@ -36,36 +39,36 @@ def train(ledger):
     return record
 
 
-def test_without_a_dataset_it_says_what_to_run(project, ledger, publish_version):
+def test_without_a_dataset_it_says_what_to_run(project, ledger, store, publish_version):
     publish_version(1, 5, project="parts")
     with pytest.raises(ArtifactNotFoundError, match=r"digits has no published dataset yet; .*digits\.ingest_images"):
-        select_dataset(project, ledger, required=True)
+        select_dataset(project, ledger, store, required=True)
 
 
-def test_the_newest_version_is_taken_not_the_last_recorded(project, ledger, publish_version):
+def test_the_newest_version_is_taken_not_the_last_recorded(project, ledger, store, publish_version):
     newest = publish_version(10, 5)
     publish_version(9, 5)
-    assert select_dataset(project, ledger, required=False) == newest
+    assert select_dataset(project, ledger, store, required=False) == newest
 
 
-def test_images_without_new_labels_teach_nothing_unless_somebody_asks(project, ledger, publish_version, train):
+def test_images_without_new_labels_teach_nothing_unless_somebody_asks(project, ledger, store, publish_version, train):
     train(publish_version(1, 5))
     unlabelled = publish_version(2, 5)
-    assert select_dataset(project, ledger, required=False) is None
-    assert select_dataset(project, ledger, required=True) == unlabelled
+    assert select_dataset(project, ledger, store, required=False) is None
+    assert select_dataset(project, ledger, store, required=True) == unlabelled
 
 
 @pytest.mark.parametrize("labelled", [4, 6])
-def test_labels_that_came_or_went_are_worth_a_training(project, ledger, publish_version, train, labelled):
+def test_labels_that_came_or_went_are_worth_a_training(project, ledger, store, publish_version, train, labelled):
     train(publish_version(1, 5))
     changed = publish_version(2, labelled)
-    assert select_dataset(project, ledger, required=False) == changed
+    assert select_dataset(project, ledger, store, required=False) == changed
 
 
-def test_another_projects_candidate_does_not_count(project, ledger, publish_version, train):
+def test_another_projects_candidate_does_not_count(project, ledger, store, publish_version, train):
     train(publish_version(1, 5, project="parts"))
     dataset = publish_version(1, 5)
-    assert select_dataset(project, ledger, required=False) == dataset
+    assert select_dataset(project, ledger, store, required=False) == dataset
 
 
 def test_a_form_overrides_what_it_fills_in_and_nothing_else(project):
@@ -86,3 +89,17 @@ def test_a_form_overrides_what_it_fills_in_and_nothing_else(project):
 def test_an_impossible_form_names_the_field(project, form, message):
     with pytest.raises(ContractViolationError, match=message):
         override_training(project, form)
+
+
+def test_as_of_a_moment_the_newest_version_is_taken_as_it_was_known(
+    publish, quick_project, ledger, store, digit_images
+):
+    dataset = publish(digit_images[:16])
+    row = {"project": dataset.project, "version": dataset.version, "digest": dataset.digest}
+    with ledger.begin() as connection:
+        connection.execute(sa.insert(dataset_versions).values(row | {"dataset": dataset.model_dump(mode="json")}))
+    seen = MOMENT.replace(tzinfo=None)
+    then = select_dataset(quick_project, ledger, store, required=True, as_of=seen)
+    assert (then.version, then.as_of, then.digest) == (dataset.version, MOMENT, dataset.digest)
+    before = select_dataset(quick_project, ledger, store, required=True, as_of=seen - timedelta(days=1))
+    assert (before.images, before.labelled) == (0, 0)
