@@ -19,6 +19,18 @@ import pytest
 
 from examples.story.airflow_client import AirflowClient
 from include.settings import REPOSITORY
+from tests.integration.datasets import arrived as arrived
+from tests.integration.datasets import backfilled as backfilled
+from tests.integration.datasets import images as images
+from tests.integration.datasets import later_days as later_days
+from tests.integration.datasets import ledger as ledger
+from tests.integration.datasets import loop as loop
+from tests.integration.datasets import projects as projects
+from tests.integration.datasets import refused as refused
+from tests.integration.datasets import released as released
+from tests.integration.datasets import store as store
+from tests.integration.datasets import subject_erased as subject_erased
+from tests.integration.datasets import trained as trained
 
 UP_SECONDS = 420
 

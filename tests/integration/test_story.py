@@ -5,18 +5,12 @@ import pytest
 from mlflow import MlflowClient
 
 from examples.story.airflow_client import AirflowClient
-from include.ledger import Ledger
 from include.ledger.datasets import find_latest_dataset, list_partitions
 from include.ledger.episodes import find_unclosed_episode
 from include.ledger.models import find_alias
 from include.ledger.releases import find_serving_releases
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def ledger(stack):
-    return Ledger(stack.ledger_uri)
 
 
 def test_ctrl_c_says_that_nothing_is_lost(played):
