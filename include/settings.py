@@ -5,7 +5,6 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from include.errors import ContractViolationError
 from include.storage import Store
 
 REPOSITORY = Path(__file__).parents[1]
@@ -37,17 +36,6 @@ class Settings(BaseSettings):
     def landing_uri(self) -> str:
         """Path or object store URI that holds one drop folder per project."""
         return self.landing or str(self.home / "landing")
-
-    @property
-    def landing_folder(self) -> Path:
-        """The landing place as a local folder.
-
-        :raises ContractViolationError: it is in an object store.
-        """
-        path = self.landing_uri.removeprefix("file://")
-        if "://" in path:
-            raise ContractViolationError(f"the landing place {path} is no local folder; set WINDHOVER_LANDING to one")
-        return Path(path)
 
     @property
     def mlflow_page(self) -> str:

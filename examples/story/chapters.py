@@ -29,6 +29,7 @@ INGEST, TRAIN, PROMOTE, DEPLOY, MONITOR = (
     f"{PROJECT}.{dag}" for dag in ("ingest_images", "train_model", "promote_model", "deploy_model", "monitor_model")
 )
 LOOP = (INGEST, TRAIN, PROMOTE, DEPLOY)
+BY_HAND = tuple(f"{PROJECT}.{dag}" for dag in ("release_quarantine", "forget_images", "maintain_platform"))
 SAMPLE = 300
 REQUESTS_PER_SECOND = 8
 HISTORY, TODAY, WORN = slice(0, 5), 5, slice(6, 8)
@@ -72,12 +73,12 @@ class Story:
     def open_curtain(self) -> str:
         """Set up the drop folder, unpause the DAGs and let runs of an earlier play end."""
         (self.landing / PROJECT).mkdir(parents=True, exist_ok=True)
-        for dag_id in (*LOOP, MONITOR):
+        for dag_id in (*LOOP, MONITOR, *BY_HAND):
             self.airflow.unpause(dag_id)
         if errors := self.airflow.import_errors():
             raise StoryError(f"Airflow has import errors: {errors[0]}")
         self.airflow.settle(LOOP)
-        return f"{len(LOOP) + 1} DAGs unpaused, no import errors"
+        return f"{len(LOOP) + len(BY_HAND) + 1} DAGs unpaused, no import errors"
 
     def backfill_history(self) -> str:
         """Days of photographs with labels, one file corrupt and one label wrong, ingested by Airflow's backfill."""
@@ -152,7 +153,10 @@ class Story:
         for day in days:
             label_day(self.landing, date.fromisoformat(day), project=PROJECT)
         runs = self.airflow.backfill(INGEST, days, again=True)
-        dataset = self.airflow.result(INGEST, runs[-1]["dag_run_id"], "publish_dataset")
+        newest = runs[-1]["dag_run_id"]
+        dataset = self.airflow.result(INGEST, newest, "publish_dataset")
+        self.outcome.links["Datasheet"] = self.airflow.link(INGEST, newest, "describe_dataset", "Datasheet")
+        self.outcome.links["Datasets"] = f"{self.airflow.url}/plugin/datasets"
         return f"{len(days)} days re-run when their labels came: {dataset['labelled']} of {dataset['images']} labelled"
 
     def drift_and_retrain(self) -> str:

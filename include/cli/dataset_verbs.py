@@ -74,6 +74,18 @@ def trace(
     return trace_image(places[0], str(image), *places[1:])
 
 
+@app.command()
+@reporting
+def quarantine(
+    project: ProjectName,
+    day: Day = "",
+    to: Annotated[Path | None, typer.Option(help="Folder to write the bytes to, where the project keeps them.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """List the files of a day that were put aside, and why."""
+    return Workplace.open(project).list_quarantine(day, to)
+
+
 @app.command("release")
 @reporting
 def release_quarantine(project: ProjectName, reason: Reason, by: By, day: Day = "", as_json: Json = False) -> Any:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from include.contracts import (
@@ -17,7 +18,7 @@ from include.contracts import (
 from include.errors import ArtifactNotFoundError, ContractViolationError, ProjectFileError
 from include.project import Project, load_project
 from include.settings import Settings, load_settings
-from include.storage import Store
+from include.storage import Store, write_atomically
 
 # Stages, the ledger and MLflow's client take seconds to import: each verb loads those it uses.
 if TYPE_CHECKING:
@@ -115,6 +116,23 @@ class Workplace:
         partition = SNAPSHOT if self.project.source.snapshot else day
         report = release_quarantine(self.project, partition, self.ledger, released_by=released_by, reason=reason)
         return {"partition": report.partition, "digest": report.digest, "quarantined": report.quarantined}
+
+    def list_quarantine(self, day: str, folder: Path | None = None) -> dict[str, Any]:
+        """Say what is in a day's quarantine; write what is kept of it to a folder."""
+        from include.data.arrivals import SNAPSHOT
+        from include.data.staging import read_quarantine
+        from include.ledger.quality import list_validations
+
+        partition = SNAPSHOT if self.project.source.snapshot else day
+        reports = {report.partition: report for report in list_validations(self.ledger, self.project.name)}
+        if partition not in reports:
+            raise ArtifactNotFoundError(f"{self.project.name} {partition} was never validated; ingest it first")
+        rows = read_quarantine(self.store, reports[partition].address).to_pylist()
+        for row in rows:
+            original = row.pop("original")
+            if folder and original is not None:
+                write_atomically(folder / row["digest"].removeprefix("sha256:"), original)
+        return {"partition": partition, "files": rows}
 
     def compact(self) -> dict[str, Any]:
         """Compact the dataset, and remove old versions and staged rows."""

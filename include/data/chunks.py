@@ -97,8 +97,12 @@ class Workplace:
 _workplace: list[Workplace] = []
 
 
-def enter(images: Reader, data: DataConfig, seconds: float) -> None:
-    """Begin as a worker: with bounded memory, and no longer than the process it works for."""
+def enter(images: Reader, data: DataConfig, seconds: float, environment: Mapping[str, str]) -> None:
+    """Begin as a worker: with bounded memory, and no longer than the process it works for.
+
+    :param environment: Of that process, with the credentials of object stores; a fork server has that of its start.
+    """
+    os.environ.update(environment)
     _workplace[:] = [Workplace(images, data, seconds)]
     # What a crash leaves must not be somebody's picture.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

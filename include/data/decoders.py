@@ -138,7 +138,9 @@ class _Context(ForkServerContext):
 def _start_pool(images: Reader, data: DataConfig, workers: int) -> Iterator[ProcessPool]:
     context = _Context()
     context.set_forkserver_preload(["include.data.chunks", "pebble.pool.process"])
-    pool = ProcessPool(workers, initializer=enter, initargs=(images, data, CHUNK_SECONDS), context=context)
+    pool = ProcessPool(
+        workers, initializer=enter, initargs=(images, data, CHUNK_SECONDS, {**os.environ}), context=context
+    )
     try:
         yield pool
     finally:

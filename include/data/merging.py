@@ -63,17 +63,6 @@ class Merged:
         """Number of the copies."""
         return int(self.copies.num_rows)
 
-    @property
-    def conflicts(self) -> dict[str, int]:
-        """Different labels of identical images, by digest, where there is more than one; no label contradicts none."""
-        concerned = pc.is_in(self._accepted["digest"], value_set=pc.unique(self.copies["digest"]))
-        pairs = pa.concat_tables(
-            [one.select(["digest", "label"]) for one in (self._accepted.filter(concerned), self.copies)]
-        )
-        counts = pairs.group_by("digest").aggregate([("label", "count_distinct", pc.CountOptions(mode="only_valid"))])
-        found = counts.filter(pc.greater(counts["label_count_distinct"], 1))
-        return dict(zip(found["digest"].to_pylist(), found["label_count_distinct"].to_pylist(), strict=True))
-
     def withdraw(self, refusals: Mapping[str, tuple[QuarantineReason, str]]) -> "Merged":
         """Put the accepted rows of some sources aside.
 
@@ -162,7 +151,6 @@ def _write(path: Path, rows: pa.Table, schema: pa.Schema) -> None:
 
 def _render(quarantine: pa.Table) -> bytes:
     """Write the quarantine without bytes: those stay in the staged files."""
-    field = QUARANTINE.field("original")
     buffer = pa.BufferOutputStream()
-    pq.write_table(quarantine.append_column(field, pa.nulls(quarantine.num_rows, field.type)), buffer)
+    pq.write_table(quarantine, buffer)
     return bytes(buffer.getvalue())

@@ -3,14 +3,14 @@
 import io
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from include.project import DataConfig
-from include.vision.fingerprints import reduce_image
+from include.vision.fingerprints import SIDE, reduce_image
 from include.vision.inflating import inflate_png
 from include.vision.rejection import RejectedImageError as RejectedImageError
 from include.vision.rejection import RejectionReason as RejectionReason
@@ -22,6 +22,7 @@ MAX_ASPECT = 20.0
 WIDE_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 # Pillow's mode, and how libjpeg's bytes become it, by the components of the frame; ink is coded inverted (Adobe).
 JPEG_MODES = {1: ("L", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK;I")}
+JPEG_SCALES = (8, 4, 2, 1)  # libjpeg's
 PNG_MODES = ("L", "LA", "RGB", "RGBA")
 PNG_DEPTH = 24
 # On photographs, level 6 takes three times as long and saves a twentieth.
@@ -56,25 +57,34 @@ class _Limits:
     max_aspect: float
 
 
-# Pixels, which way up they belong (Exif), and the stripped file where every decoder reads just these from it.
-_Decoded = tuple[Image.Image, int, bytes | None]
+@dataclass(frozen=True)
+class _Decoded:
+    """Pixels, which may be shrunk, and the size they have been coded in."""
+
+    image: Image.Image
+    size: tuple[int, int]
+    orientation: int  # Exif's
+    stored: bytes | None  # stripped file, where every decoder reads just these pixels from it
 
 
 def read_canonical(data: bytes, config: DataConfig) -> Canonical:
     """Bring an untrusted image file into the form in which it is stored.
 
     A plain JPEG or PNG keeps its coded pixels, byte by byte; what is turned, blurred, of another format, of another
-    colour space or of another depth becomes a PNG.
+    colour space or of another depth becomes a PNG. A plain JPEG is decoded at a fraction of its size: every coefficient
+    is read and checked, and most of the transform, which cannot fail, is left out.
 
     :raises RejectedImageError: the bytes are no single, whole, acceptable image.
     """
-    image, stored = _decode(data, _Limits(config.formats, config.max_bytes, config.max_pixels, config.max_aspect))
+    limits = _Limits(config.formats, config.max_bytes, config.max_pixels, config.max_aspect)
+    decoded = _decode(data, limits, shrink=not config.blur)
+    image, stored = decoded.image, decoded.stored
     if config.blur:
         from include.vision.blurring import blur_regions
 
-        blurred = blur_regions(image, config)
-        image, stored = blurred, stored if blurred is image else None
-    return Canonical(stored or _encode(image), reduce_image(image), *image.size)
+        image = blur_regions(decoded.image, config)
+        stored = decoded.stored if image is decoded.image else None
+    return Canonical(stored or _encode(image), reduce_image(image), *decoded.size)
 
 
 def decode_image(
@@ -89,8 +99,7 @@ def decode_image(
     :param max_aspect: Longest side over shortest side.
     :raises RejectedImageError: the bytes are no single, whole, acceptable image.
     """
-    image, _ = _decode(data, _Limits(formats, max_bytes, max_pixels, max_aspect))
-    return np.asarray(image)
+    return np.asarray(_decode(data, _Limits(formats, max_bytes, max_pixels, max_aspect)).image)
 
 
 def encode_canonical(image: NDArray[np.uint8]) -> bytes:
@@ -104,16 +113,22 @@ def _encode(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _decode(data: bytes, limits: _Limits) -> tuple[Image.Image, bytes | None]:
-    """Decode to RGB, upright; return the stripped file too where every decoder reads just these pixels from it."""
+def _decode(data: bytes, limits: _Limits, shrink: bool = False) -> _Decoded:
+    """Decode to RGB, upright; `shrink` permits less than the coded size where the stripped file is kept."""
     if not data:
         raise RejectedImageError("empty", "the file has no bytes")
     if len(data) > limits.max_bytes:
         raise RejectedImageError("too_large_bytes", f"{len(data)} bytes, at most {limits.max_bytes} are allowed")
-    decode = {"JPEG": _decode_jpeg, "PNG": _decode_png}.get(_find_format(data, limits.formats), _decode_other)
-    image, orientation, stored = decode(data, limits)
-    turn = UPRIGHT.get(orientation)
-    return _to_rgb(image if turn is None else image.transpose(turn)), stored if turn is None else None
+    kind = _find_format(data, limits.formats)
+    if kind == "JPEG":
+        decoded = _decode_jpeg(data, limits, shrink)
+    else:
+        decoded = _decode_png(data, limits) if kind == "PNG" else _decode_other(data, limits)
+    turn = UPRIGHT.get(decoded.orientation)
+    if turn is None:
+        return replace(decoded, image=_to_rgb(decoded.image))
+    image = _to_rgb(decoded.image.transpose(turn))
+    return replace(decoded, image=image, size=image.size, stored=None)
 
 
 def _find_format(data: bytes, formats: Collection[str]) -> str:
@@ -129,7 +144,7 @@ def _find_format(data: bytes, formats: Collection[str]) -> str:
     raise RejectedImageError("not_an_image", f"begins like no file of {allowed}")
 
 
-def _decode_jpeg(data: bytes, limits: _Limits) -> _Decoded:
+def _decode_jpeg(data: bytes, limits: _Limits, shrink: bool) -> _Decoded:
     """Decode without Pillow's parser of headers, which takes as long as a small picture."""
     stripped = strip_jpeg(data)
     size = (stripped.width, stripped.height)
@@ -137,9 +152,12 @@ def _decode_jpeg(data: bytes, limits: _Limits) -> _Decoded:
     if stripped.components not in JPEG_MODES:
         raise RejectedImageError("not_an_image", f"the JPEG has {stripped.components} components")
     mode, raw_mode = JPEG_MODES[stripped.components]
+    shrink = shrink and mode != "CMYK" and stripped.orientation not in UPRIGHT
+    scale = next(one for one in JPEG_SCALES if min(size) >= one * SIDE or one == 1) if shrink else 1
     with _damage():
-        image = Image.frombytes(mode, size, stripped.image, "jpeg", raw_mode, "")
-    return image, stripped.orientation, None if mode == "CMYK" else stripped.image
+        shrunk = (-(-stripped.width // scale), -(-stripped.height // scale))
+        image = Image.frombytes(mode, shrunk, stripped.image, "jpeg", raw_mode, "", scale, 0)
+    return _Decoded(image, size, stripped.orientation, None if mode == "CMYK" else stripped.image)
 
 
 def _decode_png(data: bytes, limits: _Limits) -> _Decoded:
@@ -152,7 +170,7 @@ def _decode_png(data: bytes, limits: _Limits) -> _Decoded:
     with _damage():
         image.load()
     plain = exact and data[PNG_DEPTH] == 8 and image.mode in PNG_MODES and "transparency" not in image.info
-    return image, stripped.orientation, stripped.image if plain else None
+    return _Decoded(image, image.size, stripped.orientation, stripped.image if plain else None)
 
 
 def _decode_other(data: bytes, limits: _Limits) -> _Decoded:
@@ -162,7 +180,7 @@ def _decode_other(data: bytes, limits: _Limits) -> _Decoded:
         raise RejectedImageError("animated", "the file holds several pictures")
     with _damage():
         image.load()
-    return image, read_orientation(image.info.get("exif", b"")), None
+    return _Decoded(image, image.size, read_orientation(image.info.get("exif", b"")), None)
 
 
 def _open(data: bytes, formats: Collection[str]) -> Image.Image:

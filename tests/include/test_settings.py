@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from include.errors import ContractViolationError
 from include.settings import REPOSITORY, load_settings
 
 NAMES = ("HOME", "PROJECTS", "STORE", "LANDING", "MLFLOW_URI", "SERVING_URI", "LEDGER_URI")
@@ -18,7 +17,6 @@ def test_everything_lies_below_home(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("WINDHOVER_HOME", str(tmp_path))
     settings = load_settings()
     assert settings.store_uri == str(tmp_path / "store")
-    assert settings.landing_folder == tmp_path / "landing"
     assert settings.landing_uri == str(tmp_path / "landing")
     assert settings.open_store().root == str(tmp_path / "store")
 
@@ -33,7 +31,7 @@ def test_each_location_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         monkeypatch.setenv(f"WINDHOVER_{name}", str(tmp_path / name))
     settings = load_settings()
     assert settings.store_uri == str(tmp_path / "STORE")
-    assert settings.landing_folder == tmp_path / "LANDING"
+    assert settings.landing_uri == str(tmp_path / "LANDING")
     assert settings.ledger_uri == str(tmp_path / "LEDGER_URI")
 
 
@@ -41,13 +39,6 @@ def test_deliveries_may_land_in_a_bucket(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WINDHOVER_LANDING", "s3://bucket/landing")
     settings = load_settings()
     assert settings.landing_uri == "s3://bucket/landing"
-    with pytest.raises(ContractViolationError, match="WINDHOVER_LANDING"):
-        _ = settings.landing_folder
-
-
-def test_a_landing_uri_may_name_a_local_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setenv("WINDHOVER_LANDING", tmp_path.as_uri())
-    assert load_settings().landing_folder == tmp_path
 
 
 def test_the_environment_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch):

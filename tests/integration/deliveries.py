@@ -31,9 +31,11 @@ def write_shapes(folder: Path, numbers: Iterable[int]) -> None:
 
 
 def add_meters(projects: Path) -> None:
-    """Make a project of daily deliveries that differs from the digits in its name only."""
+    """Make a project of daily deliveries that differs from the digits in its name and title only."""
     digits = (REPOSITORY / "include" / "projects" / "digits.yaml").read_text()
-    (projects / f"{METERS}.yaml").write_text(digits.replace("name: digits", f"name: {METERS}"))
+    (projects / f"{METERS}.yaml").write_text(
+        digits.replace("name: digits", f"name: {METERS}").replace("written digits", "written meters")
+    )
 
 
 def deliver_readings(landing: Path, day: str, *, corrupt: int = 0, shown: int = 0) -> None:

@@ -1,6 +1,7 @@
 """Forgetting on the real Airflow: an image and a subject, searched for in every file and table of the stack."""
 
 import base64
+from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
@@ -80,13 +81,15 @@ def test_its_lineage_says_that_it_was_erased_and_who_had_learned_from_it(image_e
     assert "learned from erased" in page
 
 
-def test_a_forgotten_subject_is_named_nowhere_but_in_the_form_of_the_run(subject_erased, loop, stack):
+def test_a_forgotten_subject_is_named_nowhere_once_the_run_with_its_form_is_deleted(subject_erased, loop, stack):
     receipt = loop.result(f"{METERS}.{FORGET}", subject_erased[0], FORGET)
     assert len(receipt["images"]) == 4
     assert loop.result(DAILY, subject_erased[1], "validate_images")["reasons"] == {"forgotten": 2}
     assert files_with(stack.home, SUBJECT.encode()) == []
     assert tables_with(stack, "windhover", SUBJECT) | tables_with(stack, "mlflow", SUBJECT) == set()
     assert tables_with(stack, "airflow", SUBJECT) == {"dag_run"}
+    stack.airflow.delete(f"/api/v2/dags/{METERS}.{FORGET}/dagRuns/{quote(subject_erased[0])}").raise_for_status()
+    assert tables_with(stack, "airflow", SUBJECT) == set()
 
 
 def test_openlineage_is_told_nothing_of_an_erasure(image_erased, subject_erased, stack):

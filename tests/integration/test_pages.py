@@ -1,5 +1,6 @@
 """Every page people are sent to, opened in a real Chromium after the story."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from examples.camera import CLEAN_LENS, LIVE_SPECIMENS, photograph
+from include.ledger.datasets import find_latest_dataset, list_partitions, list_versions
+from include.vision.images import read_rows
 
 pytestmark = [pytest.mark.integration, pytest.mark.browser]
 
@@ -55,6 +58,33 @@ def look(page, tmp_path):
     return open_and_wait
 
 
+@pytest.fixture
+def datasets(page, stack, tmp_path):
+    """The page of all datasets inside Airflow's frame, from its navigation; the browser may complain of nothing."""
+    complaints = []
+
+    def hear(message):
+        if message.type == "error":
+            complaints.append(message.text)
+
+    page.on("console", hear)
+    page.goto(stack.airflow_url)
+    page.get_by_role("link", name="Datasets").click()
+    frame = page.frame_locator("iframe")
+    frame.get_by_text("Handwritten digits").wait_for()
+    yield frame
+    page.screenshot(path=tmp_path / "page.png", full_page=True)
+    page.remove_listener("console", hear)
+    assert complaints == []
+
+
+def follow(frame, link, heading):
+    """Click a link inside a frame, and return what the page says that it leads to."""
+    frame.get_by_role("link", name=link, exact=True).first.click()
+    frame.get_by_role("heading", name=heading).first.wait_for()
+    return frame.locator("body").inner_text()
+
+
 def newest(airflow, dag, task, wanted="success"):
     """Return the newest run of a DAG in which a task ended as wanted."""
     runs = [run["dag_run_id"] for run in airflow._runs(f"digits.{dag}")]
@@ -75,6 +105,8 @@ def test_a_task_shows_the_buttons_that_lead_to_its_evidence(look, stack, airflow
 @pytest.mark.parametrize(
     ("dag", "task", "link", "says"),
     [
+        pytest.param("ingest_images", "describe_dataset", "Datasheet", "Known issues", id="datasheet"),
+        pytest.param("ingest_images", "describe_dataset", "EDA", "Near-duplicates", id="eda"),
         pytest.param("ingest_images", "validate_images", "Data Docs", "expectation", id="data-docs"),
         pytest.param("ingest_images", "validate_images", "Quarantine", "Quarantine of digits", id="quarantine"),
         pytest.param("promote_model", "register_model", "Model card", "digits", id="model-card"),
@@ -86,6 +118,56 @@ def test_a_task_shows_the_buttons_that_lead_to_its_evidence(look, stack, airflow
 def test_evidence_opens(look, airflow, dag, task, link, says):
     run = newest(airflow, dag, task)
     assert says.lower() in look(airflow.link(f"digits.{dag}", run, task, link), says).lower()
+
+
+def test_a_dataset_shows_its_versions_and_the_quality_of_its_days(datasets, ledger):
+    latest, reports = find_latest_dataset(ledger, "digits"), list_partitions(ledger, "digits")
+    assert re.search(rf"\b{latest.images}\s+images", datasets.locator("body").inner_text())
+    text = follow(datasets, "Handwritten digits", "Quality of the partitions")
+    assert f"images in version {latest.version}" in text
+    assert all(f"{one.partition}\tpassed\t{one.seen}\t{one.accepted}" in text for one in reports.values())
+    assert "truncated" in text
+    assert "unknown_class" in text
+
+
+def test_two_versions_can_be_compared(datasets, ledger):
+    (after, _), (before, _) = list_versions(ledger, "digits")[:2]
+    follow(datasets, "Handwritten digits", "Versions")
+    datasets.get_by_role("button", name="Compare").click()
+    datasets.get_by_role("heading", name=f"version {before.version} to {after.version}").wait_for()
+    text = datasets.locator("body").inner_text()
+    assert re.search(rf"\b{after.labelled - before.labelled}\s+relabelled", text)
+    assert re.search(r"no label → \d", text)
+    assert datasets.locator("img").count() == 24
+
+
+def test_lineage_leads_from_a_file_to_the_answers_it_shaped(datasets, ledger, store):
+    rows = read_rows(find_latest_dataset(ledger, "digits"), store, ["source", "digest"]).slice(0, 1).to_pylist()
+    follow(datasets, "Handwritten digits", "Lineage")
+    datasets.locator("input[name=source]").fill(rows[0]["source"])
+    datasets.get_by_role("button", name="Trace").first.click()
+    datasets.get_by_text("became 1 image").wait_for()
+    text = datasets.locator("body").inner_text()
+    assert rows[0]["digest"] in text
+    assert "model version 1" in text
+    assert int(text.split("Answers they gave")[1].split("Trace")[0].replace("\u2009", "")) > 900
+
+
+def test_a_quarantine_says_what_is_wrong_and_leads_to_the_data_docs(datasets, ledger):
+    day = next(one.partition for one in list_partitions(ledger, "digits").values() if "truncated" in one.reasons)
+    follow(datasets, "Handwritten digits", "Quality of the partitions")
+    datasets.locator("tr", has_text="truncated").get_by_role("link", name="1", exact=True).click()
+    datasets.get_by_role("heading", name=f"Quarantine of digits, {day}").wait_for()
+    assert "broken-0000.png" in datasets.locator("body").inner_text()
+    assert "truncated" in follow(datasets, "Data Docs", f"digits {day}")
+
+
+def test_a_datasheet_leads_to_a_look_at_the_data_and_back(datasets, ledger):
+    latest = find_latest_dataset(ledger, "digits")
+    title = f"Handwritten digits, dataset version {latest.version}"
+    assert f"{latest.images}" in follow(datasets, "datasheet", title)
+    assert "Labels that may be wrong" in follow(datasets, "A look at the data", "Samples of every class")
+    follow(datasets, "Datasheet", "Motivation")
 
 
 def test_the_endpoint_page_answers_an_image(look, page, stack, tmp_path):

@@ -66,6 +66,16 @@ def test_a_failed_day_is_released_by_somebody_with_a_reason(machine, invoke):
     assert report(invoke("ingest", "--day", DAY, "--json"))["images"] == 11
 
 
+def test_what_was_put_aside_is_listed_and_its_bytes_are_written_where_they_are_kept(machine, invoke, tmp_path):
+    machine.write_project(data={"keep_originals": True})
+    (machine.deliver(DAY, images=12) / "images" / "shot-0001.png").write_bytes(b"no image")
+    assert "never validated" in complaint(invoke("quarantine", "--day", DAY), 2)
+    report(invoke("ingest", "--day", DAY, "--json"))
+    (file,) = report(invoke("quarantine", "--day", DAY, "--to", tmp_path / "aside", "--json"))["files"]
+    assert (file["reason"], file["digest"]) == ("not_an_image", digest_bytes(b"no image"))
+    assert (tmp_path / "aside" / file["digest"].removeprefix("sha256:")).read_bytes() == b"no image"
+
+
 def test_a_day_that_did_not_fail_cannot_be_released(versions, invoke):
     assert "nothing was released" in complaint(invoke("release", "--day", DAY, "--reason", "x", "--by", "admin"), 2)
 

@@ -41,13 +41,6 @@ def test_the_number_of_shards_changes_nothing(project, store, day, shards):
     assert merged.manifest.column_names == MANIFEST_COLUMNS
 
 
-@pytest.mark.parametrize("shards", [1, 4])
-def test_labels_that_contradict_each_other_are_found(project, store, day, shards):
-    merged = merge_shards(project, day.ingest(divide(project, shards), store), store)
-    digests = dict(zip(names(merged.manifest), merged.manifest["digest"].to_pylist(), strict=True))
-    assert merged.conflicts == {digests["shot-0004.png"]: 2}
-
-
 @pytest.mark.parametrize("shards", [1, 3])
 def test_withdrawn_rows_are_put_aside_with_their_bytes(project, store, day, shards):
     chosen = divide(project, shards, keep_originals=True)
@@ -73,7 +66,7 @@ def test_publishing_again_changes_nothing_and_people_find_the_quarantine(project
     assert {name: store.read(name) for name in store.list("digits", "*")} == before
     with store.open(f"digits/quarantine/{DAY}.parquet") as file:
         (row,) = pq.read_table(file).to_pylist()
-    assert (row["source"].rsplit("/", 1)[1], row["reason"], row["original"]) == ("text.png", "not_an_image", None)
+    assert (row["source"].rsplit("/", 1)[1], row["reason"]) == ("text.png", "not_an_image")
 
 
 def test_incomplete_or_mixed_shards_are_refused(project, store, make_day, day):

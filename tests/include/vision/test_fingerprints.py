@@ -102,12 +102,17 @@ def test_a_blurred_picture_is_less_sharp(photographs):
     assert (dull < sharp).all()
 
 
-def test_what_read_canonical_hands_on_gives_the_fingerprint_of_the_whole_image(photographs):
-    data = save_again(photographs[0].resize((700, 500))).fp.getvalue()
-    canonical = read_canonical(data, DataConfig())
-    whole = np.asarray(Image.open(io.BytesIO(data)))
-    handed_on, of_whole = (vars(fingerprint([pixels])) for pixels in (canonical.pixels, whole))
-    assert all((handed_on[name] == of_whole[name]).all() for name in of_whole)
+@pytest.mark.parametrize("size", [(64, 64), (700, 500), (130, 1000), (513, 511)])
+def test_what_a_shrinking_decoder_hands_on_gives_nearly_the_fingerprint_of_the_whole_image(photographs, size):
+    for photograph in photographs:
+        data = save_again(photograph.resize(size)).fp.getvalue()
+        canonical = read_canonical(data, DataConfig())
+        whole = fingerprint([np.asarray(Image.open(io.BytesIO(data)))])
+        found = fingerprint([canonical.pixels])
+        assert count_bits(found.phash[0], whole.phash[0]) <= 4
+        assert np.abs(found.embedding.astype(int) - whole.embedding).mean() < 4
+        for name in ("brightness", "contrast", "saturation"):
+            assert getattr(found, name)[0] == pytest.approx(getattr(whole, name)[0], abs=0.02), name
 
 
 @settings(max_examples=60, deadline=None)
