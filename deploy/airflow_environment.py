@@ -25,6 +25,8 @@ def _locations(home: Home) -> dict[tuple[str, str], str]:
         ("logging", "base_log_folder"): str(home.logs / "tasks"),
         ("logging", "dag_processor_child_process_log_directory"): str(home.logs / "dag_processor"),
         ("logging", "colored_console_log"): "False",
+        # A hundred lines per task about what they registered.
+        ("logging", "namespace_levels"): "great_expectations=WARNING faiss=WARNING",
     }
 
 

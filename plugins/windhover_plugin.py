@@ -31,8 +31,8 @@ class WindhoverPlugin(AirflowPlugin):
     fastapi_apps = [{"app": show_pages, "url_prefix": PAGES, "name": "windhover"}]  # noqa: RUF012 - Airflow's contract
     external_views = [  # noqa: RUF012
         {
-            "name": "Datasets", "href": f"{PAGES.removeprefix('/')}/catalogue", "destination": "nav",
-            "url_route": "datasets", "nav_top_level": True,
+            # Without a route it opens as a page of its own: out of Airflow's frame no link could lead.
+            "name": "Datasets", "href": f"{PAGES}/catalogue", "destination": "nav", "nav_top_level": True,
         },
     ]  # fmt: skip
     operator_extra_links = [  # noqa: RUF012

@@ -156,7 +156,7 @@ class Story:
         newest = runs[-1]["dag_run_id"]
         dataset = self.airflow.result(INGEST, newest, "publish_dataset")
         self.outcome.links["Datasheet"] = self.airflow.link(INGEST, newest, "describe_dataset", "Datasheet")
-        self.outcome.links["Datasets"] = f"{self.airflow.url}/plugin/datasets"
+        self.outcome.links["Datasets"] = f"{self.airflow.url}/windhover/catalogue"
         return f"{len(days)} days re-run when their labels came: {dataset['labelled']} of {dataset['images']} labelled"
 
     def drift_and_retrain(self) -> str:

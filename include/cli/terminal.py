@@ -24,7 +24,7 @@ EXIT_INTERRUPTED = 130
 BAD_INPUT = (ContractViolationError, ArtifactNotFoundError, DataQualityError)
 NO_WRAPPING = 1_000_000
 # A line for each request, and lists of what was registered where.
-TALKATIVE = ("httpx", "great_expectations")
+TALKATIVE = ("httpx", "great_expectations", "faiss")
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 

@@ -202,7 +202,7 @@ def read_until(story, text):
 
 
 @pytest.fixture(scope="session")
-def played(stack):
+def played(stack, projects):
     story = start_story(stack)
     said = read_until(story, "Open the curtain")
     time.sleep(2)  # into the backfill, which gives no sign of having begun

@@ -60,29 +60,30 @@ def look(page, tmp_path):
 
 @pytest.fixture
 def datasets(page, stack, tmp_path):
-    """The page of all datasets inside Airflow's frame, from its navigation; the browser may complain of nothing."""
+    """The page of all datasets, from Airflow's navigation; the browser may complain of nothing."""
     complaints = []
 
     def hear(message):
         if message.type == "error":
             complaints.append(message.text)
 
-    page.on("console", hear)
     page.goto(stack.airflow_url)
-    page.get_by_role("link", name="Datasets").click()
-    frame = page.frame_locator("iframe")
-    frame.get_by_text("Handwritten digits").wait_for()
-    yield frame
-    page.screenshot(path=tmp_path / "page.png", full_page=True)
-    page.remove_listener("console", hear)
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Datasets").click()
+    tab = opened.value
+    tab.on("console", hear)
+    tab.get_by_text("Handwritten digits").first.wait_for()
+    yield tab
+    tab.screenshot(path=tmp_path / "page.png", full_page=True)
+    tab.close()
     assert complaints == []
 
 
-def follow(frame, link, heading):
-    """Click a link inside a frame, and return what the page says that it leads to."""
-    frame.get_by_role("link", name=link, exact=True).first.click()
-    frame.get_by_role("heading", name=heading).first.wait_for()
-    return frame.locator("body").inner_text()
+def follow(tab, link, heading):
+    """Click a link, and return what the page says that it leads to."""
+    tab.get_by_role("link", name=link, exact=True).first.click()
+    tab.get_by_role("heading", name=heading).first.wait_for()
+    return tab.locator("body").inner_text()
 
 
 def newest(airflow, dag, task, wanted="success"):
