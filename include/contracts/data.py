@@ -34,6 +34,7 @@ class ShardReport(Contract):
     shard: ShardRef
     address: str
     digest: Digest
+    listing: Digest | None = Field(default=None, description="Names in the delivery as this shard found it.")
     seen: Count
     accepted: Count
     duplicates: Count

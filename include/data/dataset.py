@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 import lance
 import pyarrow as pa
 import pyarrow.compute as pc
+from lance.optimize import CompactionOptions
 
 from include.contracts import DatasetRef, ValidationReport
 from include.errors import ArtifactNotFoundError, LeaseHeldError
@@ -20,11 +21,24 @@ from include.vision.schema import IMAGES
 
 WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.25
+# Small enough that a week's partitions are joined without rewriting the years before.
+FRAGMENT_ROWS = 65_536
+BATCH_ROWS = 4
+PIXEL_BYTES = 4
 
 
 def locate_dataset(project: Project) -> str:
     """Return the address of a project's dataset; the lease to write it has the same name."""
     return f"{project.name}/images.lance"
+
+
+def choose_compaction(project: Project) -> CompactionOptions:
+    """Return how to join fragments within bounded memory."""
+    # What is read ahead bounds the memory; Lance stands still where it holds less than one batch.
+    ahead = BATCH_ROWS * PIXEL_BYTES * project.data.max_pixels
+    return CompactionOptions(
+        target_rows_per_fragment=FRAGMENT_ROWS, batch_size=BATCH_ROWS, num_threads=1, io_buffer_size=ahead
+    )
 
 
 @contextmanager

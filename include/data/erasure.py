@@ -2,17 +2,20 @@
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import lance
+from lance.optimize import Compaction
 
 from include.contracts import ErasureReport, ErasureRequest
-from include.data.dataset import hold_dataset, open_dataset, record_version
+from include.data.dataset import choose_compaction, hold_dataset, open_dataset, record_version
 from include.data.remnants import find_golden, remove_remnants
 from include.errors import ArtifactNotFoundError, ContractViolationError
 from include.ledger import Ledger
 from include.ledger.erasures import find_images_of, find_receipt, name_subject, record_erasure, refuse_forever
 from include.ledger.leases import Lease
-from include.ledger.lineage import find_descendants, find_memberships
+from include.ledger.lineage import find_descendants, find_memberships, list_version_numbers
 from include.ledger.models import find_candidate, find_model_version
 from include.project import Project
 from include.storage import Store
@@ -21,6 +24,7 @@ from include.tracking import Tracking
 logger = logging.getLogger(__name__)
 
 MARK = "windhover.learned_from_erased"
+NEVER = timedelta(days=36_500)
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ def forget_images(
     refuse_forever(ledger, project.name, [*request.digests, *subject])
     with hold_dataset(project, ledger, holder) as lease:
         shown = find_images_of(ledger, project.name, request.subject) if request.subject else []
+        # The same bytes may be delivered again without their subject.
+        refuse_forever(ledger, project.name, shown)
         dataset = _Dataset(project, store, ledger, tuple(sorted({*request.digests, *shown})))
         receipt = _erase(dataset, request, lease)
     _mark_models(receipt, ledger, tracking)
@@ -70,7 +76,10 @@ def _erase(dataset: _Dataset, request: ErasureRequest, lease: Lease) -> ErasureR
     descendants = [one for image in images for one in find_descendants(ledger, name, image)]
     golden = find_golden(dataset.project, dataset.store, images, {one.release for one in descendants if one.release})
     version, removed = _erase_rows(dataset, lease)
-    files, pending = remove_remnants(dataset.project, dataset.store, ledger, images, request.subject, removed, golden)
+    # Reports outlive the versions they describe.
+    held = {number for number in list_version_numbers(ledger, name) if any(one.covers(number) for one in memberships)}
+    described = sorted(held.union(removed))
+    files, pending = remove_remnants(dataset.project, dataset.store, ledger, images, request.subject, described, golden)
     subject = name_subject(request.subject) if request.subject else None
     earlier = find_receipt(ledger, name, images, subject)
     if earlier and not removed and not files and not pending:
@@ -102,13 +111,15 @@ def _erase_rows(held: _Dataset, lease: Lease) -> tuple[int | None, tuple[int, ..
     numbers = _list_versions(dataset) if held.images else []
     holding = [one for one in numbers if dataset.checkout_version(one).count_rows(held.condition)]
     if not holding:
+        # A killed publication may have left files that no version refers to.
+        with held.ledger.begin() as connection:
+            lease.guard(connection)
+            dataset.cleanup_old_versions(older_than=NEVER, delete_unverified=True)
         return None, ()
     with held.ledger.begin() as connection:
         lease.guard(connection)
         dataset.delete(held.condition)
-        # A deleted row's bytes stay in their file until the file is written anew.
-        dataset.optimize.compact_files(materialize_deletions=True, materialize_deletions_threshold=0.0)
-    dataset = open_dataset(held.project, held.store)
+    dataset = _write_anew(held, lease)
     record_version(held.project, dataset, held.store, held.ledger, lease)
     # Also a version in which the row was deleted already may refer to the file with its bytes.
     removed = tuple(one for one in _list_versions(dataset) if min(holding) <= one < dataset.version)
@@ -118,6 +129,18 @@ def _erase_rows(held: _Dataset, lease: Lease) -> tuple[int | None, tuple[int, ..
     # Nobody else writes while the lease is held, so that what no version refers to is a killed attempt's.
     dataset.cleanup_old_versions(versions=list(removed), delete_unverified=True)
     return dataset.version, removed
+
+
+def _write_anew(held: _Dataset, lease: Lease) -> lance.LanceDataset:
+    """Write the files with deleted rows anew: until then, the bytes of the rows stay in them."""
+    dataset = open_dataset(held.project, held.store)
+    options: Any = {**choose_compaction(held.project), "materialize_deletions_threshold": 0.0}
+    rewrites = [task.execute(dataset) for task in Compaction.plan(dataset, options).tasks]
+    if rewrites:
+        with held.ledger.begin() as connection:
+            lease.guard(connection)
+            Compaction.commit(dataset, rewrites)
+    return open_dataset(held.project, held.store)
 
 
 def _list_versions(dataset: lance.LanceDataset) -> list[int]:

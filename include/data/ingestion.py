@@ -28,11 +28,11 @@ from include.data.staging import (
     reporting_full_disk,
 )
 from include.data.tabulation import Tabulator
-from include.errors import ContractViolationError
+from include.errors import ContractViolationError, TransientError
 from include.ledger import Ledger
 from include.ledger.erasures import list_forgotten, name_subject
 from include.project import Project
-from include.storage import Store
+from include.storage import Store, digest_bytes
 from include.vision.schema import BYTES
 
 UNLISTED: Why = ("missing_from_manifest", "delivered, but not listed")
@@ -64,10 +64,15 @@ def ingest_shard(project: Project, shard: ShardRef, store: Store, ledger: Ledger
         name = f"shard-{shard.index}-of-{shard.count}-{digest.removeprefix('sha256:')[:16]}"
         address = f"{project.name}/staging/{shard.batch.partition}/{name}"
         store.publish_folder(Path(scratch), address)
+    if list_forgotten(ledger, project.name) != forgotten:
+        # Whatever an erasure searched meanwhile, it did not see these rows.
+        store.remove(address)
+        raise TransientError(f"images of {project.name} were erased while {name} was staged; it is staged again")
     return ShardReport(
         shard=shard,
         address=address,
         digest=digest,
+        listing=digest_bytes("\n".join(delivery.names).encode("utf-8", "surrogateescape")),
         seen=len(names),
         accepted=writer.accepted.count,
         duplicates=writer.copies.count,
@@ -118,7 +123,12 @@ class _ShardWriter:
             rows = rows.take(pa.array(np.delete(np.arange(len(digests)), copies + forgotten)))
         erased = [Refused(decoded.positions[number], *FORGOTTEN, digests[number]) for number in forgotten]
         refused = sorted([*decoded.refused, *erased], key=lambda one: one.position)
-        self._write(rows, self.rows.tabulate_refused([_forget(one) for one in refused]))
+        self._write(rows, self.rows.tabulate_refused([self._forget(one) for one in refused]))
+
+    def _forget(self, refused: Refused) -> Refused:
+        """Drop the bytes of what must not be kept."""
+        erased = refused.reason == "forgotten" or refused.digest in self.forgotten
+        return replace(refused, original=None) if erased else refused
 
     def _find_copies(self, digests: Sequence[str]) -> list[int]:
         copies = []
@@ -142,11 +152,6 @@ class _ShardWriter:
             part = part.append_column("size", pa.array(measure_bytes(part)))
             writer.add(part.select(writer.schema.names))
         self.bytes.add(images.select(BYTES))
-
-
-def _forget(refused: Refused) -> Refused:
-    """Drop the bytes of what must not be kept."""
-    return replace(refused, original=None) if refused.reason == "forgotten" else refused
 
 
 @contextmanager

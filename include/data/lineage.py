@@ -81,9 +81,7 @@ def trace_prediction(project: str, request_id: str, store: Store, ledger: Ledger
 
 def _list_versions(ledger: Ledger, project: str, found: Sequence[Membership]) -> tuple[int, ...]:
     published = list_version_numbers(ledger, project)
-    return tuple(
-        number for number in published if any(m.since <= number and (not m.until or number < m.until) for m in found)
-    )
+    return tuple(number for number in published if any(one.covers(number) for one in found))
 
 
 def _count_answers(project: str, releases: Sequence[str], store: Store) -> int:

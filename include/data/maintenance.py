@@ -4,20 +4,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import lance
-from lance.optimize import Compaction, CompactionOptions
+from lance.optimize import Compaction
 
 from include.contracts import DatasetRef
-from include.data.dataset import hold_dataset, open_dataset, record_version
+from include.data.dataset import choose_compaction, hold_dataset, open_dataset, record_version
 from include.ledger import Ledger
 from include.ledger.datasets import find_latest_dataset, list_used_versions
 from include.ledger.quality import list_settled_partitions
 from include.project import Project
 from include.storage import Store
 
-# Small enough that a week's partitions are joined without rewriting the years before.
-FRAGMENT_ROWS = 65_536
-BATCH_ROWS = 4
-PIXEL_BYTES = 4
+NEVER = timedelta(days=36_500)
 
 
 def compact_dataset(project: Project, store: Store, ledger: Ledger, holder: str) -> DatasetRef | None:
@@ -28,7 +25,7 @@ def compact_dataset(project: Project, store: Store, ledger: Ledger, holder: str)
     """
     with hold_dataset(project, ledger, holder) as lease:
         dataset = open_dataset(project, store)
-        plan = Compaction.plan(dataset, _choose_options(project))
+        plan = Compaction.plan(dataset, choose_compaction(project))
         if not plan.num_tasks():
             return None
         rewrites = [task.execute(dataset) for task in plan.tasks]
@@ -51,11 +48,12 @@ def clean_versions(project: Project, store: Store, ledger: Ledger, holder: str) 
         latest = find_latest_dataset(ledger, project.name)
         needed = list_used_versions(ledger, project.name) | {dataset.version} | ({latest.version} if latest else set())
         old = [number for number in _find_old(dataset, project.data.keep_versions_days) if number not in needed]
-        if not old:
-            return ()
         with ledger.begin() as connection:
             # Whoever is overtaken cannot commit any more, so that files of no version are nobody's.
             lease.guard(connection)
+            dataset.cleanup_old_versions(older_than=NEVER, delete_unverified=True)
+            if not old:
+                return ()
             for tag, tagged in dataset.tags.list().items():
                 if tagged["version"] in old:
                     dataset.tags.delete(tag)
@@ -74,14 +72,6 @@ def clean_staging(project: Project, store: Store, ledger: Ledger) -> tuple[str, 
     for address in gone:
         store.remove(address)
     return tuple(gone)
-
-
-def _choose_options(project: Project) -> CompactionOptions:
-    # What is read ahead bounds the memory; Lance stands still where it holds less than one batch.
-    ahead = BATCH_ROWS * PIXEL_BYTES * project.data.max_pixels
-    return CompactionOptions(
-        target_rows_per_fragment=FRAGMENT_ROWS, batch_size=BATCH_ROWS, num_threads=1, io_buffer_size=ahead
-    )
 
 
 def _find_old(dataset: lance.LanceDataset, days: int) -> list[int]:

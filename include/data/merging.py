@@ -29,7 +29,7 @@ from include.data.staging import (
     read_staged,
     reporting_full_disk,
 )
-from include.errors import ContractViolationError
+from include.errors import ContractViolationError, DataQualityError
 from include.project import Project
 from include.storage import Store
 from include.vision.schema import MANIFEST_COLUMNS
@@ -123,6 +123,11 @@ def _check_complete(project: Project, reports: Sequence[ShardReport]) -> list[Sh
         raise ContractViolationError(
             f"{len(shards)} shard reports {places} of {len(batches)} deliveries; "
             "hand over each shard of one delivery once"
+        )
+    if len({report.listing for report in shards}) != 1:
+        raise DataQualityError(
+            f"the delivery {shards[0].shard.batch.uri} changed while its shards were read, and some of its files would "
+            "be lost; run the partition again, from collect_batch on"
         )
     if shards[0].shard.batch.project != project.name:
         raise ContractViolationError(f"shards of {shards[0].shard.batch.project!r} were handed to {project.name!r}")

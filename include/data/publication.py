@@ -17,6 +17,7 @@ from include.errors import ContractViolationError, DataQualityError
 from include.ledger import Ledger
 from include.ledger.erasures import list_forgotten, name_subject
 from include.ledger.leases import Lease
+from include.ledger.quality import find_last_validation
 from include.project import Project
 from include.storage import Store
 from include.vision.images import digest_rows
@@ -60,6 +61,12 @@ def _read_staged(project: Project, report: ValidationReport, store: Store, ledge
         raise ContractViolationError(
             f"{project.name} {report.partition}: {report.address} holds {found}, not the validated {report.digest}; "
             "ingest and validate the partition again"
+        )
+    last = find_last_validation(ledger, project.name, report.partition)
+    if last and last.address != report.address:
+        raise DataQualityError(
+            f"{project.name} {report.partition} was validated again since, with other content; this older one must not "
+            "replace it. Publish the newer run, or clear this one from collect_batch on"
         )
     # Inside the lease, which an erasure holds too: nothing can be erased between this check and the commit.
     forgotten = list_forgotten(ledger, project.name)

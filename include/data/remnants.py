@@ -2,35 +2,27 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.data.dataset import open_dataset
-from include.errors import ArtifactNotFoundError
 from include.ledger import Ledger
 from include.ledger.releases import find_serving_releases, find_serving_rollouts
 from include.project import Project
 from include.storage import Store
-from include.vision.releases import release_address
-from include.vision.stored_images import decode_stored
+from include.vision.releases import MANIFEST, ReleaseManifest, release_address
 
 NAMING = ("digest", "subject")
 
 
 def find_golden(project: Project, store: Store, images: Sequence[str], releases: Collection[str]) -> dict[str, str]:
-    """Return the releases that hold one of the images as a golden image: digest -> address.
-
-    To be asked while the dataset still holds the images: a golden image is known by its pixels.
-    """
-    wanted = _read_pixels(project, store, images) if releases else []
+    """Return the releases that hold one of the images as a golden image: digest -> address."""
     found = {}
     for digest in sorted(releases):
         address = release_address(project.name, digest)
-        for name in store.list(f"{address}/golden", "*.png"):
-            golden = decode_stored(store.read(name))
-            if any(np.array_equal(golden, pixels) for pixels in wanted):
+        if store.exists(address):
+            manifest = ReleaseManifest.model_validate_json(store.read(f"{address}/{MANIFEST}"))
+            if any(golden.image in images for golden in manifest.golden):
                 found[digest] = address
     return found
 
@@ -63,16 +55,6 @@ def remove_remnants(
     for address in gone:
         store.remove(address)
     return tuple(sorted(gone)), tuple(sorted(golden.keys() & in_service))
-
-
-def _read_pixels(project: Project, store: Store, images: Sequence[str]) -> list[np.ndarray]:
-    try:
-        dataset = open_dataset(project, store)
-    except ArtifactNotFoundError:
-        return []
-    names = ", ".join(f"'{image}'" for image in images)
-    rows = dataset.to_table(columns=["image"], filter=f"digest IN ({names})") if names else pa.table({"image": []})
-    return [decode_stored(data) for data in rows["image"].to_pylist()]
 
 
 def _list_in_service(ledger: Ledger, project: str) -> set[str]:

@@ -54,7 +54,8 @@ ORIGIN = [
 SHARD = pa.field("shard", pa.int32())
 BYTES_SCHEMA = pa.schema([IMAGES.field(name) for name in BYTES])
 MANIFEST_SCHEMA = pa.schema([*(IMAGES.field(name) for name in MANIFEST_COLUMNS), *ORIGIN])
-QUARANTINE_SCHEMA = pa.schema([*(field for field in QUARANTINE if field.name not in BYTES), *ORIGIN])
+FACTS = [field for field in QUARANTINE if field.name not in BYTES]
+QUARANTINE_SCHEMA = pa.schema([*FACTS, IMAGES.field("subject"), *ORIGIN])  # `forget` looks for the subject
 COPIES_SCHEMA = pa.schema([*(IMAGES.field(name) for name in ("digest", "label", "source")), ORIGIN[0]])
 
 

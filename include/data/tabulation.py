@@ -69,6 +69,7 @@ class Tabulator:
             "digest": [one.digest for one in refused],
             "reason": [one.reason for one in refused],
             "detail": [escape(one.detail) for one in refused],
+            "subject": [self._find_subject(one) for one in refused],
             "image": [None] * len(refused),
             "original": [one.original for one in refused],
             "place": [self.places[one.position] for one in refused],
@@ -77,6 +78,10 @@ class Tabulator:
             QUARANTINE_SCHEMA.field(name) if name not in BYTES_SCHEMA.names else IMAGES.field(name) for name in columns
         ]
         return pa.table(columns, pa.schema(fields))
+
+    def _find_subject(self, refused: Refused) -> str | None:
+        shot = self.delivery.shots.get(self.names[refused.position])
+        return shot.subject if shot else None
 
     def name_source(self, name: str) -> str:
         """Say where a file came from."""

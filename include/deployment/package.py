@@ -1,7 +1,7 @@
 """Package a certified model version as a release."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnxruntime
@@ -48,7 +48,8 @@ def package_model(
     :raises DataQualityError: the dataset has no validation images to prove anything with.
     """
     classifier, classes = load_classifier(tracking.fetch_candidate(version.model))
-    images = read_split(version.model.dataset, store, "validation", project.data).images
+    validation = read_split(version.model.dataset, store, "validation", project.data)
+    images = validation.images
     if not images:
         raise DataQualityError(
             f"dataset version {version.model.dataset.version} of {project.name} has no validation images, so nothing "
@@ -59,7 +60,7 @@ def package_model(
     parity = _check_parity(classifier, graph, images, project, version)
     probabilities = predict_all(graph, images)
     chosen = _choose_golden(len(images), project.deployment.golden_images)
-    manifest = _describe(version, project, classes, probabilities, chosen)
+    manifest = _describe(version, project, classes, probabilities, {i: validation.digests[i] for i in chosen})
     files = {golden.file: encode_canonical(images[i]) for golden, i in zip(manifest.golden, chosen, strict=True)}
     reference = _build_reference(images, probabilities, classes)
     address, digest = publish_bundle(store, manifest, {**files, GRAPH: exported, REFERENCE: reference})
@@ -97,15 +98,16 @@ def _describe(
     project: Project,
     classes: Sequence[str],
     probabilities: NDArray[np.float32],
-    chosen: Sequence[int],
+    chosen: Mapping[int, str],
 ) -> ReleaseManifest:
     golden = tuple(
         GoldenImage(
             file=f"golden/{position:03d}.png",
+            image=digest,
             probabilities=tuple(probabilities[i].tolist()),
             predicted=classes[int(probabilities[i].argmax())],
         )
-        for position, i in enumerate(chosen)
+        for position, (i, digest) in enumerate(chosen.items())
     )
     limits = DecodingLimits.model_validate(project.data.model_dump(include=set(DecodingLimits.model_fields)))
     return ReleaseManifest(

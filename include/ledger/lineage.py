@@ -18,6 +18,10 @@ class Membership:
     since: int
     until: int | None
 
+    def covers(self, version: int) -> bool:
+        """Tell whether a dataset version held the image there."""
+        return self.since <= version and (self.until is None or version < self.until)
+
 
 @dataclass(frozen=True)
 class Descendant:

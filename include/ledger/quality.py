@@ -37,6 +37,13 @@ def list_validations(
     return [ValidationReport.model_validate(row.validation) for row in rows if passed in {None, row.passed}]
 
 
+def find_last_validation(ledger: Ledger, project: str, partition: str) -> ValidationReport | None:
+    """Return the latest report of a partition, passed or not."""
+    with ledger.begin() as connection:
+        found = connection.execute(_latest(project, validations.c.partition == partition)).first()
+    return ValidationReport.model_validate(found.validation) if found else None
+
+
 def list_settled_partitions(ledger: Ledger, project: str, days: int) -> list[str]:
     """Return the partitions whose last validation is at least some days old."""
     limit = sa.func.now() - sa.func.make_interval(0, 0, 0, days)

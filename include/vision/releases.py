@@ -34,6 +34,7 @@ class GoldenImage(Contract):
     """One image and the answer this release gave when it was packaged."""
 
     file: str = Field(pattern=r"^golden/[0-9a-z_]+\.png$")
+    image: Digest | None = Field(default=None, description="Of the stored image, so that `forget` finds it here.")
     probabilities: tuple[Fraction, ...]
     predicted: str
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 HASH_BITS = 64
 EMBEDDING = 256
-CHUNK = 1_024
+CHUNK = 256
+PAIRS = 16_384
 # Root mean square of the difference of standardised lumas; 0.1 is a correlation of 0.995. Photographs of one specimen
 # of handwriting are at most 0.04 apart, those of any two specimens at least 0.16.
 MAX_DISTANCE = 0.1
@@ -88,7 +89,8 @@ def _search(phash: NDArray[np.int64], embedding: NDArray[np.uint8], bits: int) -
         limits, _, neighbours = index.range_search(codes[start : start + CHUNK], bits + 1)
         here = np.repeat(np.arange(start, start + len(limits) - 1), (limits[1:] - limits[:-1]).astype(np.int64))
         pairs = np.stack([here, neighbours], axis=1)[here < neighbours]
-        yield pairs[_distance(embedding[pairs[:, 0]], embedding[pairs[:, 1]]) <= MAX_DISTANCE]
+        for some in np.split(pairs, range(PAIRS, len(pairs), PAIRS)):
+            yield some[_distance(embedding[some[:, 0]], embedding[some[:, 1]]) <= MAX_DISTANCE]
 
 
 def _distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ EDGES = {
     ],
     "release_quarantine": [],
     "forget_images": [],
-    "maintain_platform": [("compact_dataset", "clean_versions")],
+    "maintain_platform": [("clean_versions", "clean_staging"), ("compact_dataset", "clean_versions")],
     "train_model": [("select_dataset", "train_candidate")],
     "promote_model": [
         ("decide_promotion", "register_model"),

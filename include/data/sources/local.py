@@ -83,6 +83,8 @@ class LocalFolder:
                 raise UnfitFileError("unsafe_path", "a link or special file stands in its place") from error
             if error.errno in {errno.ENOENT, errno.ENAMETOOLONG}:
                 raise UnfitFileError("missing_file", "listed, but not delivered") from error
+            if error.errno in {errno.EACCES, errno.EPERM}:
+                raise UnfitFileError("missing_file", "delivered, but it may not be read") from error
             raise
 
 

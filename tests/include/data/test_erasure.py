@@ -6,6 +6,7 @@ from pathlib import Path
 import lance
 import pyarrow as pa
 import pytest
+from lance.fragment import write_fragments
 
 from include.contracts import ErasureRequest, ModelRef
 from include.data.dataset import create_dataset, hold_dataset, open_dataset, record_version
@@ -75,6 +76,29 @@ def test_no_byte_of_the_image_is_left_and_every_other_image_is(publish, forget, 
     assert receipt.sources == (gone["source"],)
 
 
+def test_what_a_killed_publication_left_beside_the_dataset_goes_too(publish, forget, any_store, rows):
+    publish(rows[:5])
+    orphan = pa.Table.from_pylist(rows[7:9], schema=IMAGES)
+    write_fragments(orphan, any_store.uri(ADDRESS), schema=IMAGES, mode="append")
+    assert holds(any_store, rows[7]["image"])
+    forget(rows[7]["digest"])
+    assert not holds(any_store, rows[7]["image"])
+    assert lance.dataset(any_store.uri(ADDRESS)).count_rows() == 5
+
+
+def test_pictures_in_the_reports_of_versions_that_were_cleaned_away_go_too(publish, forget, any_store, rows):
+    first, second = publish(rows[:5]), publish(rows[5:])
+    for version in (first, second):
+        any_store.write(f"digits/reports/datasheets/{version.version}-0123/eda.html", b"picture")
+        any_store.write(f"digits/reports/datasheets/{version.version}-0123/index.html", b"page")
+    dataset = lance.dataset(any_store.uri(ADDRESS))
+    for tag in dataset.tags.list():
+        dataset.tags.delete(tag)
+    dataset.cleanup_old_versions(versions=[first.version])
+    forget(rows[2]["digest"])
+    assert any_store.list("digits/reports") == []
+
+
 def test_versions_from_before_it_came_are_kept(publish, forget, any_store, rows):
     before = publish(rows[:10])
     publish(rows[10:])
@@ -102,7 +126,8 @@ def test_all_images_of_a_subject_go_and_its_key_is_kept_nowhere(publish, forget,
     assert "jane" not in receipt.model_dump_json()
     assert not any(holds(any_store, row["image"]) for row in rows[4:7])
     assert not holds(any_store, b"jane@example.org")
-    assert list_forgotten(ledger, "digits") == {name_subject("jane@example.org")}
+    # The same pictures do not come back without their subject, either.
+    assert list_forgotten(ledger, "digits") == {name_subject("jane@example.org"), *receipt.images}
 
 
 def test_asked_again_it_answers_with_the_receipt(publish, forget, ledger, rows):

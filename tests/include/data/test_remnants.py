@@ -1,16 +1,12 @@
-import lance
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.contracts import ModelRef, ModelVersionRef, ReleaseRef
-from include.data.dataset import create_dataset, hold_dataset, record_version
+from include.contracts import DatasetRef, ModelRef, ModelVersionRef, ReleaseRef
 from include.data.remnants import find_golden, remove_remnants
 from include.ledger.releases import record_release, start_rollout
 from include.storage import digest_bytes
-from include.vision.decoding import encode_canonical
-from include.vision.releases import release_address
-from include.vision.schema import IMAGES
+from include.vision.releases import DecodingLimits, GoldenImage, ReleaseManifest, publish_bundle
 from tests.include.rows import make_row
 
 
@@ -72,49 +68,44 @@ def test_reports_with_pictures_of_removed_versions_go(any_store, remove):
 
 
 @pytest.fixture
-def release(ledger, any_store, make_dataset):
+def release(any_store):
     """Package a release with one golden image."""
 
-    def package(row, name, dataset):
-        digest = digest_bytes(name.encode())
-        address = release_address("digits", digest)
-        any_store.write(f"{address}/golden/0.png", row["image"])
-        model = ModelRef(project="digits", key=digest, run_id=name, weights=digest, dataset=dataset)
+    def package(row, name):
+        key = digest_bytes(name.encode())
+        golden = GoldenImage(file="golden/000.png", image=row["digest"], probabilities=(1.0,), predicted="0")
+        manifest = ReleaseManifest(
+            project="digits",
+            classes=("0", "1"),
+            model_version=1,
+            model_key=key,
+            weights=key,
+            dataset=key,
+            decoding=DecodingLimits(formats=("PNG",), max_bytes=1, max_pixels=1),
+            golden=(golden,),
+            tolerance=0.1,
+        )
+        address, digest = publish_bundle(any_store, manifest, {golden.file: row["image"]})
+        dataset = DatasetRef(project="digits", address="x", version=1, digest=key, images=1, labelled=1)
+        model = ModelRef(project="digits", key=key, run_id=name, weights=key, dataset=dataset)
         version = ModelVersionRef(model=model, version=1, accuracy=0.9)
-        reference = ReleaseRef(model=version, address=address, digest=digest, parity=0.0)
-        record_release(ledger, reference)
-        return reference
+        return ReleaseRef(model=version, address=address, digest=digest, parity=0.0)
 
     return package
 
 
-@pytest.fixture
-def make_dataset(any_store, project, ledger):
-    def make(rows):
-        with hold_dataset(project, ledger, "test") as lease:
-            create_dataset(project, any_store)
-            table = pa.Table.from_pylist(rows, schema=IMAGES)
-            dataset = lance.write_dataset(table, any_store.uri("digits/images.lance"), mode="append")
-            return record_version(project, dataset, any_store, ledger, lease)
-
-    return make
-
-
-def test_a_golden_image_is_known_by_its_pixels_and_its_release_goes_unless_it_may_serve(
-    make_dataset, release, remove, project, any_store, ledger, rows, digit_images
+def test_a_release_with_it_as_a_golden_image_goes_unless_it_may_serve(
+    release, remove, project, any_store, ledger, rows
 ):
-    dataset = make_dataset(rows)
-    assert encode_canonical(digit_images[0][0]) == rows[0]["image"]
-    retired, serving, other = (
-        release(rows[place], name, dataset) for place, name in ((0, "retired"), (0, "serving"), (1, "other"))
-    )
+    retired, serving, other = (release(rows[place], name) for place, name in ((0, "old"), (0, "new"), (1, "other")))
+    record_release(ledger, serving)
     start_rollout(ledger, serving, "run-1")
     found = find_golden(project, any_store, [rows[0]["digest"]], {retired.digest, serving.digest, other.digest})
     assert found == {one.digest: one.address for one in (retired, serving)}
-    files, pending = remove(rows[0]["digest"], golden=found)
-    assert (files, pending) == ((retired.address,), (serving.digest,))
-    assert any_store.exists(f"{serving.address}/golden/0.png")
-    assert any_store.exists(f"{other.address}/golden/0.png")
+    assert remove(rows[0]["digest"], golden=found) == ((retired.address,), (serving.digest,))
+    left = find_golden(project, any_store, [rows[0]["digest"]], {retired.digest, serving.digest, other.digest})
+    assert left == {serving.digest: serving.address}
+    assert any_store.exists(other.address)
 
 
 def test_unpacked_sources_go_whatever_they_hold(remove, any_store):
