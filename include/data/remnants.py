@@ -54,6 +54,8 @@ def remove_remnants(
     gone |= {"/".join(one.split("/")[:3]) for one in store.list(f"{project.name}/collected")}
     for address in gone:
         store.remove(address)
+    for kind in ("collected", "quarantine", "releases", "reports", "staging"):
+        store.sweep(f"{project.name}/{kind}")
     return tuple(sorted(gone)), tuple(sorted(golden.keys() & in_service))
 
 

@@ -13,6 +13,8 @@ from include.errors import ArtifactNotFoundError, ContractViolationError
 
 FOLDER_MODE = 0o755
 FILE_MODE = 0o644
+# As `tempfile` names what is written beside its place.
+UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -124,6 +126,12 @@ class LocalTree:
         for leftover in _find_unfinished(target):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         sync_folder(target.parent)
+
+    def sweep(self, address: str) -> None:
+        """Delete the hidden copies that killed attempts left."""
+        for path in sorted(self.path(address).rglob(".*")):
+            if UNFINISHED.fullmatch(path.name):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
     @contextmanager
     def _reporting_absence(self, address: str) -> Iterator[None]:

@@ -6,7 +6,7 @@ import os
 import posixpath
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
@@ -109,8 +109,7 @@ class RemoteTree:
         key = self._key(address)
         with self._reporting(address):
             found = [PurePosixPath(name) for name in self._walk(key)]
-        finished = {path.parent for path in found if path.name == FINISHED}
-        unfinished = {path.parent for path in found if path.name == STARTED} - finished
+        unfinished = _find_unfinished(found)
         return sorted(
             path.as_posix()
             for path in found
@@ -118,6 +117,13 @@ class RemoteTree:
             and unfinished.isdisjoint(path.parents)
             and not any(part.startswith(".") for part in path.parts)
         )
+
+    def sweep(self, address: str) -> None:
+        """Delete the folders that were never finished, their files first."""
+        with self._reporting(address):
+            found = [PurePosixPath(name) for name in self._walk(self._key(address))]
+        for folder in _find_unfinished(found):
+            self.remove(folder.as_posix())
 
     def _key(self, address: str) -> str:
         key = posixpath.normpath(address)
@@ -186,6 +192,12 @@ class RemoteTree:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:
             file.writelines(pages)
+
+
+def _find_unfinished(found: Sequence[PurePosixPath]) -> set[PurePosixPath]:
+    """Find the folders that were begun and not finished."""
+    finished = {path.parent for path in found if path.name == FINISHED}
+    return {path.parent for path in found if path.name == STARTED} - finished
 
 
 @cache

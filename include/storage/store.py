@@ -77,6 +77,10 @@ class Store:
         """
         self._tree.publish_folder(folder, address)
 
+    def sweep(self, address: str) -> None:
+        """Remove what killed attempts left below an address; one that is still at work has to try again."""
+        self._tree.sweep(address)
+
     def remove(self, address: str) -> None:
         """Remove a file or a tree, with what killed attempts left of it; a missing one is fine."""
         self._tree.remove(address)

@@ -103,3 +103,17 @@ def test_removing_spares_the_unfinished_copies_of_its_neighbours(store: Store):
     store.remove("a/folder")
     left = sorted(path.name for path in Path(store.root, "a").iterdir())
     assert left == [".folder.abc", ".folder.json.abcdefgh", ".folders.abcdefgh"]
+
+
+def test_sweeping_takes_what_kills_left_and_nothing_else(tmp_path):
+    tree = Store(str(tmp_path))
+    tree.write("digits/staging/day/kept.parquet", b"kept")
+    for place in ("digits/staging/day/.shard-0.ab12_cd3", "digits/staging/.day.abcdefgh"):
+        (tmp_path / place / "inside").mkdir(parents=True)
+        (tmp_path / place / "bytes.parquet").write_bytes(b"image")
+    (tmp_path / "digits/staging/.file.parquet.zzzzzzzz").write_bytes(b"image")
+    (tmp_path / "digits/staging/.keep").write_bytes(b"")
+    tree.sweep("digits/staging")
+    tree.sweep("digits/nothing")
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert left == ["digits/staging/.keep", "digits/staging/day/kept.parquet"]

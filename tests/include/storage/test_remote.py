@@ -159,3 +159,13 @@ def test_a_forked_child_does_not_take_its_parents_copies_along(store: Store):
     code = "import os, sys; from include.storage import Store; copy = Store(sys.argv[1]).fetch('file')\n"
     code += "if not os.fork(): sys.exit()\nos.wait(); sys.exit(not copy.exists())"
     assert subprocess.run([sys.executable, "-c", code, store.root], cwd=REPOSITORY, env=os.environ).returncode == 0
+
+
+def test_sweeping_takes_the_folders_that_a_kill_left_and_nothing_else(store, folder, tmp_path):
+    store.publish_folder(make_folder(tmp_path / "whole", "y"), "releases/two")
+    kill(store, "publish", folder, "put", 3)
+    assert any("releases/one/" in name for name in find_objects(store))
+    store.sweep("releases")
+    store.sweep("nothing")
+    assert not any("releases/one/" in name for name in find_objects(store))
+    assert len(store.list("releases/two")) == FILES
