@@ -23,7 +23,7 @@ class CatalogueEntry:
     :ivar latest: Newest version; none before the first publication.
     :ivar quality: Latest validation of the last partitions, oldest first.
     :ivar failed: Partitions whose latest validation did not pass.
-    :ivar released: Digests of partition contents that an approver let pass all the same.
+    :ivar released: Addresses of partition contents that an approver let pass all the same.
     :ivar consumers: Models trained on any version, newest first.
     :ivar reads: How often any version was read, by purpose.
     """
@@ -65,7 +65,7 @@ def _read_entry(project: Project, ledger: Ledger) -> CatalogueEntry:
         versions=len(versions),
         quality=tuple(list_validations(ledger, project.name)[-RECENT:]),
         failed=frozenset(one.partition for one in list_validations(ledger, project.name, passed=False)),
-        released=frozenset(one.digest for one in list_quarantine_releases(ledger, project.name)),
+        released=frozenset(one.content for one in list_quarantine_releases(ledger, project.name)),
         consumers=tuple(list_consumers(ledger, project.name)),
         reads=dict(sorted(Counter(one.purpose for one in list_reads(ledger, project.name)).items())),
     )

@@ -26,5 +26,5 @@ def release_quarantine(
             f"no failed validation of {project.name} {partition}, nothing was released; "
             f"failed are: {', '.join(sorted(failed)) or 'none'}"
         )
-    record_release(ledger, project.name, partition, failed[partition].digest, released_by, reason)
+    record_release(ledger, project.name, partition, failed[partition].address, released_by, reason)
     return failed[partition]

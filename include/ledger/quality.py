@@ -53,10 +53,13 @@ def list_settled_partitions(ledger: Ledger, project: str, days: int) -> list[str
         return sorted(connection.scalars(query))
 
 
-def record_release(ledger: Ledger, project: str, partition: str, digest: str, released_by: str, reason: str) -> None:
-    """Let exactly this content of a partition pass its gate; the first release of the same content stays."""
+def record_release(ledger: Ledger, project: str, partition: str, content: str, released_by: str, reason: str) -> None:
+    """Let exactly this content of a partition pass its gate; the first release of the same content stays.
+
+    :param content: Address of the validated rows and their quarantine, which names both.
+    """
     row = insert(quarantine_releases).values(
-        project=project, partition=partition, digest=digest, released_by=released_by, reason=reason
+        project=project, partition=partition, content=content, released_by=released_by, reason=reason
     )
     with ledger.begin() as connection:
         connection.execute(row.on_conflict_do_nothing())
@@ -67,7 +70,7 @@ def find_release(ledger: Ledger, report: ValidationReport) -> str | None:
     release = sa.select(quarantine_releases.c.reason).where(
         quarantine_releases.c.project == report.project,
         quarantine_releases.c.partition == report.partition,
-        quarantine_releases.c.digest == report.digest,
+        quarantine_releases.c.content == report.address,
     )
     with ledger.begin() as connection:
         return connection.scalar(release)

@@ -163,11 +163,11 @@ quarantine_releases = sa.Table(
     sa.Column("id", sa.BigInteger, primary_key=True),
     sa.Column("project", sa.Text, nullable=False),
     sa.Column("partition", sa.Text, nullable=False),
-    sa.Column("digest", sa.Text, nullable=False, comment="Content that was released; other content needs another."),
+    sa.Column("content", sa.Text, nullable=False, comment="Address of what was released; other content is not."),
     sa.Column("released_by", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     _now(),
-    sa.UniqueConstraint("project", "partition", "digest"),
+    sa.UniqueConstraint("project", "partition", "content"),
 )
 
 validations = sa.Table(

@@ -61,7 +61,7 @@ def render_quarantine(project: "Project", partition: str, store: "Store", ledger
         report=report,
         failed={partition} if failed else set(),
         share=_share(report),
-        release=next((one for one in releases if report and one.digest == report.digest), None),
+        release=next((one for one in releases if report and one.content == report.address), None),
     )
 
 

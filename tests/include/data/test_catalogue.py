@@ -48,7 +48,7 @@ def test_an_entry_has_the_newest_version_its_quality_and_its_consumers(project, 
         record_validation(ledger, make_report(f"2026-11-{number:02d}"), passed=True)
     failed = make_report("2026-11-20", success=False)
     record_validation(ledger, failed, passed=False)
-    record_release(ledger, "digits", failed.partition, failed.digest, "approver", "seen by eye")
+    record_release(ledger, "digits", failed.partition, failed.address, "approver", "seen by eye")
     key = digest_bytes(b"model")
     record_candidate(ledger, ModelRef(project="digits", key=key, run_id="run", weights=key, dataset=first))
     for reader in ("run-1", "run-2"):

@@ -102,7 +102,7 @@ def test_counts_add_up_and_quarantine_has_its_reasons(describe, ledger, rows):
 
 def test_known_issues_name_the_rows_and_why_they_were_let_pass(describe, ledger, rows):
     record(ledger, report := make_report())
-    record_release(ledger, "digits", DAY, report.digest, "approver", "the lamp was new")
+    record_release(ledger, "digits", DAY, report.address, "approver", "the lamp was new")
     page = describe(rows)
     issues = page[page.index("<h2>Known issues") : page.index("<h2>Limits")]
     assert "shot-0007.png" in issues

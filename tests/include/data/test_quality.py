@@ -77,10 +77,10 @@ def test_every_trouble_is_in_one_message_with_the_first_files_and_how_to_go_on(p
 
 def test_a_release_of_exactly_this_content_passes(project, ledger):
     stopped = report(quarantined=50)
-    record_release(ledger, "digits", "2026-11-02", stopped.digest, "mira", "night shots are dark")
+    record_release(ledger, "digits", "2026-11-02", stopped.address, "mira", "night shots are dark")
     require_quality(project, stopped, ledger)
     with pytest.raises(DataQualityError):
-        require_quality(project, stopped.model_copy(update={"digest": digest_bytes(b"other")}), ledger)
+        require_quality(project, stopped.model_copy(update={"address": "other"}), ledger)
 
 
 def test_a_failure_without_a_reason_is_no_pass(project, ledger):

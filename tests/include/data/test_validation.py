@@ -103,7 +103,7 @@ def test_too_much_quarantine_stops_until_it_is_released(project, store, ledger, 
     assert list_validations(ledger, "digits", passed=False) == [report]
     with pytest.raises(DataQualityError, match=r"1 of 9 files .*not_an_image.* 10% of data.max_quarantined"):
         require_quality(project, report, ledger)
-    record_release(ledger, "digits", report.partition, report.digest, "mira", "a stray note, seen")
+    record_release(ledger, "digits", report.partition, report.address, "mira", "a stray note, seen")
     assert require_quality(project, report, ledger) is None
 
 

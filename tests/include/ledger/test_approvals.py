@@ -11,7 +11,7 @@ def test_releases_are_listed_newest_first_with_who_and_why(ledger):
     record_release(ledger, "digits", "2026-03-01", CONTENT, "ana", "seen by eye")
     record_release(ledger, "digits", "2026-03-02", CONTENT, "ben", "known lamp")
     newest, oldest = list_quarantine_releases(ledger, "digits")
-    assert (newest.partition, newest.digest, newest.released_by, newest.reason) == (
+    assert (newest.partition, newest.content, newest.released_by, newest.reason) == (
         "2026-03-02",
         CONTENT,
         "ben",

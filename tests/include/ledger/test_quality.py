@@ -12,7 +12,6 @@ from include.ledger.quality import (
     record_validation,
 )
 from include.ledger.tables import validations
-from include.storage import digest_bytes
 
 DAYS = ("2026-03-01", "2026-03-02", "2026-03-03")
 
@@ -72,10 +71,10 @@ def test_the_same_verdict_again_is_one_record_and_another_is_another(ledger, mak
 def test_a_release_holds_for_exactly_the_content_it_names(ledger, make_validation):
     report = make_validation(DAYS[0])
     assert find_release(ledger, report) is None
-    record_release(ledger, "digits", DAYS[0], report.digest, "mira", "blurred on purpose")
-    record_release(ledger, "digits", DAYS[0], report.digest, "mira", "said twice")
+    record_release(ledger, "digits", DAYS[0], report.address, "mira", "blurred on purpose")
+    record_release(ledger, "digits", DAYS[0], report.address, "mira", "said twice")
     assert find_release(ledger, report) == "blurred on purpose"
-    assert find_release(ledger, report.model_copy(update={"digest": digest_bytes(b"other")})) is None
+    assert find_release(ledger, report.model_copy(update={"address": "other"})) is None
     assert find_release(ledger, report.model_copy(update={"partition": DAYS[1]})) is None
     assert find_release(ledger, report.model_copy(update={"project": "other"})) is None
 

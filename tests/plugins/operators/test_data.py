@@ -84,7 +84,7 @@ def test_failed_validation_is_final_and_its_evidence_is_linked(dag, api_server, 
 
 def test_a_released_partition_passes(dag, api_server, stages, ledger_connection):
     report = VALIDATION.model_copy(update={"seen": 10, "accepted": 5, "quarantined": 5})
-    record_release(ledger_connection, "digits", DAY, report.digest, "ada", "checked by hand")
+    record_release(ledger_connection, "digits", DAY, report.address, "ada", "checked by hand")
     assert validate(api_server, stages, dag, report)[0].state == "success"
 
 

@@ -69,7 +69,7 @@ class History:
 
     def release(self, reason: str, day: str = DAYS[1]) -> None:
         """Let a partition pass."""
-        record_release(self.ledger, "digits", day, make_report(day, success=False).digest, "approver", reason)
+        record_release(self.ledger, "digits", day, make_report(day, success=False).address, "approver", reason)
 
 
 def _record(ledger: Ledger, dataset: DatasetRef, rows: list[dict[str, Any]]) -> None:

@@ -11,7 +11,7 @@ def make_report(day: str, **values: Any) -> ValidationReport:
     known: dict[str, Any] = {
         "project": "digits",
         "partition": day,
-        "address": "a",
+        "address": f"a/{day}",
         "success": True,
         "data_docs": "d/r/x",
     }

@@ -89,7 +89,7 @@ def test_a_released_day_says_who_answers_for_it(history):
 
 def test_a_release_of_other_content_does_not_count(history):
     put(history.store, row(), day="2026-11-02")
-    other = make_report("2026-11-02", success=False, digest="sha256:" + "b" * 64)
+    other = make_report("2026-11-02", success=False, address="a/other")
     record_validation(history.ledger, other, passed=False)
     page = render_quarantine(history.project, "2026-11-02", history.store, history.ledger)
     assert ">failed</span>" in page

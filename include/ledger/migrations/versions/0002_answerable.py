@@ -45,11 +45,11 @@ def _create_quality_tables() -> None:
         sa.Column("id", sa.BigInteger, primary_key=True),
         sa.Column("project", sa.Text, nullable=False),
         sa.Column("partition", sa.Text, nullable=False),
-        sa.Column("digest", sa.Text, nullable=False, comment="Content that was released; other content needs another."),
+        sa.Column("content", sa.Text, nullable=False, comment="Address of what was released; other content is not."),
         sa.Column("released_by", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         _recorded_at(),
-        sa.UniqueConstraint("project", "partition", "digest"),
+        sa.UniqueConstraint("project", "partition", "content"),
     )
     op.create_table(
         "validations",
