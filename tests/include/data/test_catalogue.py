@@ -59,7 +59,7 @@ def test_an_entry_has_the_newest_version_its_quality_and_its_consumers(project, 
     assert entry.versions == 2
     assert [report.partition for report in entry.quality][-1] == "2026-11-20"
     assert len(entry.quality) == RECENT
-    assert (entry.failed, entry.released) == ({"2026-11-20"}, {failed.digest})
+    assert (entry.failed, entry.released) == ({"2026-11-20"}, {failed.address})
     assert [(one.key, one.dataset_version, one.certified) for one in entry.consumers] == [(key, 1, None)]
     assert entry.reads == {"train": 2}
 
