@@ -10,8 +10,11 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import current_process
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.process import AuthenticationString  # type: ignore[attr-defined]
 from types import ModuleType
+from typing import Any
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
@@ -116,18 +119,25 @@ def _explain(code: int) -> Why:
 
 
 class _Process(ForkServerProcess):
-    """A process that does not import its parent's main module, which in a task is all of Airflow: 2 s each."""
+    """A process that does not import its parent's main module, which in a task is all of Airflow: 2 s each.
+
+    Tasks of Celery are daemons, which may have no children lest they leave them behind; these end with their parent.
+    Celery's own kind of process also keeps its key in a class that no other kind may hand on.
+    """
 
     _starting = threading.Lock()
 
     def start(self) -> None:
+        parent: Any = current_process()
         with self._starting:
-            main = sys.modules["__main__"]
+            main, config = sys.modules["__main__"], parent._config
             sys.modules["__main__"] = ModuleType("__main__")
+            parent._config = {**config, "daemon": False, "authkey": AuthenticationString(parent.authkey)}
+            self._config: dict[str, Any] = {**parent._config, "daemon": True}
             try:
                 super().start()
             finally:
-                sys.modules["__main__"] = main
+                sys.modules["__main__"], parent._config = main, config
 
 
 class _Context(ForkServerContext):

@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from include.data.decoders import count_workers, decode_files
 from include.data.sources.names import UnfitFileError
 from include.errors import ServiceUnavailableError, TransientError
 from include.project import DataConfig
+from include.settings import REPOSITORY
 from include.storage import digest_bytes
 from include.vision.decoding import encode_canonical
 
@@ -153,3 +155,31 @@ def test_workers_leave_the_main_module_alone(stand_in, monkeypatch, tmp_path):
 def test_shards_share_the_cores():
     cores = len(os.sched_getaffinity(0))
     assert [count_workers(shards) for shards in (1, cores, 64 * cores)] == [cores, 1, 1]
+
+
+DAEMON = """
+import sys
+from billiard.context import Process
+from include.data.decoders import decode_files
+from include.data.sources.local import LocalFolder
+from include.project import DataConfig
+from include.settings import REPOSITORY
+
+def work(folder, name):
+    (decoded,) = decode_files(LocalFolder(folder), [name], DataConfig(), 1, {})
+    sys.exit(0 if len(decoded.digests) == 1 else 1)
+
+if __name__ == "__main__":
+    process = Process(target=work, args=sys.argv[1:])
+    process.daemon = True
+    process.start()
+    process.join()
+    sys.exit(process.exitcode)
+"""
+
+
+def test_a_task_of_celery_which_is_a_daemon_decodes_too(tmp_path, digit_images):
+    (tmp_path / "1.png").write_bytes(encode_canonical(digit_images[0][0]))
+    command = [sys.executable, "-c", DAEMON, str(tmp_path), "1.png"]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 0, ended.stderr
