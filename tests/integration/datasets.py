@@ -82,8 +82,7 @@ def later_days(loop):
 @pytest.fixture(scope="session")
 def trained(loop, later_days):
     """The folder's run of today, and the training that its announcement started; others would only cost time."""
-    (first,) = loop.run_ids(FOLDER)
-    loop.wait_for_run(FOLDER, first)
+    first = loop.wait_for_new_run(FOLDER, set())
     training = loop.wait_for_new_run(f"{SHAPES}.train_model", set())
     loop._call("PATCH", f"/dags/{SHAPES}.train_model", {"is_paused": True})
     return first, training
