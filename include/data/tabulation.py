@@ -81,7 +81,8 @@ class Tabulator:
 
     def _find_subject(self, refused: Refused) -> str | None:
         shot = self.delivery.shots.get(self.names[refused.position])
-        return shot.subject if shot else None
+        # Of what was erased, not even the key is kept.
+        return shot.subject if shot and refused.reason != "forgotten" else None
 
     def name_source(self, name: str) -> str:
         """Say where a file came from."""
