@@ -26,23 +26,11 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import PILToTensor
 
+from benchmarks.photographs import write_photographs
 from include.vision.stored_images import StoredImages
 
 BATCH = 64
 REPEATS = 3
-
-
-def write_photographs(folder: Path, count: int, side: int) -> list[Path]:
-    """Write JPEG files of smooth noise, whose size is that of photographs, into two class folders."""
-    random = np.random.default_rng(side)
-    paths = []
-    for index in range(count):
-        coarse = random.integers(0, 256, (side // 8, side // 8, 3), dtype=np.uint8)
-        path = folder / f"class-{index % 2}" / f"{index:06d}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC).save(path, quality=90)
-        paths.append(path)
-    return paths
 
 
 def measure(count: int, side: int) -> dict[str, float]:

@@ -31,8 +31,9 @@ class WindhoverPlugin(AirflowPlugin):
     fastapi_apps = [{"app": show_pages, "url_prefix": PAGES, "name": "windhover"}]  # noqa: RUF012 - Airflow's contract
     external_views = [  # noqa: RUF012
         {
-            # Without a route it opens as a page of its own: out of Airflow's frame no link could lead.
-            "name": "Datasets", "href": f"{PAGES}/catalogue", "destination": "nav", "nav_top_level": True,
+            # Without a route it opens as a page of its own: out of Airflow's frame no link could lead. Such an
+            # entry needs a menu around it: at the top level Airflow 3.3 draws a button that leads nowhere.
+            "name": "Datasets", "href": f"{PAGES}/catalogue", "destination": "nav", "category": "browse",
         },
     ]  # fmt: skip
     operator_extra_links = [  # noqa: RUF012

@@ -110,29 +110,33 @@ class Workplace:
 
     def release(self, day: str, released_by: str, reason: str) -> dict[str, Any]:
         """Let the last validation of a day pass although it failed; return what was released."""
-        from include.data.arrivals import SNAPSHOT
         from include.data.quarantine import release_quarantine
 
-        partition = SNAPSHOT if self.project.source.snapshot else day
-        report = release_quarantine(self.project, partition, self.ledger, released_by=released_by, reason=reason)
+        report = release_quarantine(
+            self.project, self._name_partition(day), self.ledger, released_by=released_by, reason=reason
+        )
         return {"partition": report.partition, "digest": report.digest, "quarantined": report.quarantined}
 
     def list_quarantine(self, day: str, folder: Path | None = None) -> dict[str, Any]:
         """Say what is in a day's quarantine; write what is kept of it to a folder."""
-        from include.data.arrivals import SNAPSHOT
         from include.data.staging import read_quarantine
-        from include.ledger.quality import list_validations
+        from include.ledger.quality import find_last_validation
 
-        partition = SNAPSHOT if self.project.source.snapshot else day
-        reports = {report.partition: report for report in list_validations(self.ledger, self.project.name)}
-        if partition not in reports:
+        partition = self._name_partition(day)
+        report = find_last_validation(self.ledger, self.project.name, partition)
+        if report is None:
             raise ArtifactNotFoundError(f"{self.project.name} {partition} was never validated; ingest it first")
-        rows = read_quarantine(self.store, reports[partition].address).to_pylist()
+        rows = read_quarantine(self.store, report.address).to_pylist()
         for row in rows:
             original = row.pop("original")
             if folder and original is not None:
                 write_atomically(folder / row["digest"].removeprefix("sha256:"), original)
         return {"partition": partition, "files": rows}
+
+    def _name_partition(self, day: str) -> str:
+        from include.data.arrivals import SNAPSHOT
+
+        return SNAPSHOT if self.project.source.snapshot else day
 
     def compact(self) -> dict[str, Any]:
         """Compact the dataset, and remove old versions and staged rows."""

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from include.contracts import ValidationReport
+from include.data.arrivals import SNAPSHOT
 from include.data.outliers import BINS, MEASURED, RANGES, TO_SIGMA, Measures
 
 PARTITIONS_BEFORE = 14
@@ -57,7 +58,7 @@ def explain_absence(name: str) -> str:
 
 
 def _name_times(partition: str, now: datetime) -> dict[str, Any]:
-    if partition == "snapshot":
+    if partition == SNAPSHOT:
         # The end of today, so that a run again says the same.
         return {"partition_end": now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)}
     start = datetime.fromisoformat(partition).replace(tzinfo=UTC)

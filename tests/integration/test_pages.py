@@ -68,8 +68,9 @@ def datasets(page, stack, tmp_path):
             complaints.append(message.text)
 
     page.goto(stack.airflow_url)
+    page.get_by_role("button", name="Browse").click()
     with page.expect_popup() as opened:
-        page.get_by_role("link", name="Datasets").click()
+        page.get_by_role("menuitem", name="Datasets").click()
     tab = opened.value
     tab.on("console", hear)
     tab.get_by_text("Handwritten digits").first.wait_for()
