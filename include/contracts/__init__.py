@@ -21,10 +21,13 @@ from include.contracts.data import PredictionLineageReport as PredictionLineageR
 from include.contracts.data import ShardRef as ShardRef
 from include.contracts.data import ShardReport as ShardReport
 from include.contracts.data import ValidationReport as ValidationReport
+from include.contracts.models import BudgetReport as BudgetReport
+from include.contracts.models import ComparisonReport as ComparisonReport
 from include.contracts.models import EvaluationReport as EvaluationReport
 from include.contracts.models import ModelRef as ModelRef
 from include.contracts.models import ModelVersionRef as ModelVersionRef
 from include.contracts.models import PromotionDecision as PromotionDecision
+from include.contracts.models import SliceReport as SliceReport
 from include.contracts.monitoring import DriftReport as DriftReport
 from include.contracts.monitoring import FeatureDriftReport as FeatureDriftReport
 from include.contracts.monitoring import PerformanceReport as PerformanceReport

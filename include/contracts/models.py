@@ -18,6 +18,25 @@ class ModelRef(Contract):
     dataset: DatasetRef
 
 
+class SliceReport(Contract):
+    """How a model did on a part of the test images."""
+
+    name: str = Field(description="The slice's name in the project file.")
+    value: str = Field(description="Which part of it, such as a camera.")
+    images: Count
+    accuracy: Fraction
+    enough: bool = Field(description="Whether there are as many images as the project asks for to judge it.")
+
+
+class BudgetReport(Contract):
+    """What answering costs, measured on the exported graph, one thread."""
+
+    latency_ms: float = Field(description="95th percentile of one image.")
+    images_per_second: float
+    model_mb: float
+    memory_mb: float = Field(description="Peak of what loading and answering add to the process.")
+
+
 class EvaluationReport(Contract):
     """Metrics of one model on the sealed test split of one dataset version."""
 
@@ -29,14 +48,33 @@ class EvaluationReport(Contract):
     worst_class_recall: Fraction
     recall_by_class: dict[str, Fraction]
     accuracy_by_partition: dict[str, Fraction]
+    measures: dict[str, float] = Field(
+        default={}, description="Every measure by name; each can be a gate. They stand in docs/project_file.md."
+    )
+    slices: tuple[SliceReport, ...] = ()
+    budget: BudgetReport | None = None
+    answers: str = Field(default="", description="Address of a Parquet file: digest, label, probabilities.")
+    page: str = Field(default="", description="Address of the report for people.")
+
+
+class ComparisonReport(Contract):
+    """One measure of candidate less champion on the same test images, with its paired bootstrap interval."""
+
+    measure: str
+    candidate: float
+    champion: float
+    low: float
+    high: float
+    p_value: float | None = Field(default=None, description="McNemar's, of accuracy.")
 
 
 class PromotionDecision(Contract):
     """Whether the candidate may replace the champion, and why."""
 
-    verdict: Literal["promote", "reject"]
+    verdict: Literal["promote", "reject", "not_enough_evidence"]
     candidate: EvaluationReport
     champion: EvaluationReport | None = None
+    comparisons: tuple[ComparisonReport, ...] = ()
     reasons: tuple[str, ...]
 
 

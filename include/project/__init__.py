@@ -1,5 +1,13 @@
 """The project file: every scientific choice, validated once, logged with every run."""
 
+from include.project.learning import AugmentationConfig as AugmentationConfig
+from include.project.learning import EvaluationConfig as EvaluationConfig
+from include.project.learning import GateConfig as GateConfig
+from include.project.learning import PromotionPolicy as PromotionPolicy
+from include.project.learning import SearchRange as SearchRange
+from include.project.learning import SliceConfig as SliceConfig
+from include.project.learning import TrainingConfig as TrainingConfig
+from include.project.learning import TuningConfig as TuningConfig
 from include.project.reading import StrictLoader as StrictLoader
 from include.project.reading import explain as explain
 from include.project.reading import load_project as load_project
@@ -9,6 +17,4 @@ from include.project.sections import DataConfig as DataConfig
 from include.project.sections import DeploymentPolicy as DeploymentPolicy
 from include.project.sections import MonitoringPolicy as MonitoringPolicy
 from include.project.sections import Project as Project
-from include.project.sections import PromotionPolicy as PromotionPolicy
-from include.project.sections import TrainingConfig as TrainingConfig
 from include.project.source import SourceConfig as SourceConfig

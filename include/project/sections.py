@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from include.contracts import Contract, Fraction
+from include.project.learning import EvaluationConfig, PromotionPolicy, TrainingConfig, TuningConfig
 from include.project.source import SourceConfig
 
 PROJECT_NAME = r"^[a-z][a-z0-9_]{0,39}$"
@@ -40,27 +41,6 @@ class DataConfig(Contract):
         return self
 
 
-class TrainingConfig(Contract):
-    """How one model is trained."""
-
-    architecture: str = Field(default="small_cnn", description="`small_cnn` or any torchvision classifier's name.")
-    image_size: int = Field(default=32, ge=16, le=1024, description="Square side, in pixels.")
-    epochs: int = Field(default=20, ge=1, le=1000)
-    batch_size: int = Field(default=64, ge=1, le=4096)
-    learning_rate: float = Field(default=2e-3, gt=0, le=1)
-    weight_decay: float = Field(default=1e-4, ge=0, le=1)
-    seed: int = Field(default=17, ge=0)
-    min_images: int = Field(default=50, ge=2, description="Fewest labelled training images worth training on.")
-
-
-class PromotionPolicy(Contract):
-    """When a candidate may replace the champion."""
-
-    min_accuracy: Fraction = 0.85
-    min_worst_class_recall: Fraction = 0.60
-    max_accuracy_drop: Fraction = Field(default=0.0, description="Tolerated drop against the champion, same test set.")
-
-
 class DeploymentPolicy(Contract):
     """How a release goes into service."""
 
@@ -88,6 +68,8 @@ class Project(Contract):
     source: SourceConfig = SourceConfig()
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
+    tuning: TuningConfig = TuningConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     promotion: PromotionPolicy = PromotionPolicy()
     deployment: DeploymentPolicy = DeploymentPolicy()
     monitoring: MonitoringPolicy = MonitoringPolicy()
