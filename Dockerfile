@@ -7,7 +7,7 @@ ARG SSL_CERT_FILE
 # A new named volume takes over the owner of the folder it is mounted on.
 RUN groupadd --gid 10001 windhover && useradd --uid 10001 --gid windhover --home-dir /tmp windhover \
  && install --directory --owner windhover --group windhover \
-      /data /data/store /data/landing /data/logs /data/mlflow /data/serving
+      /data /data/store /data/landing /data/logs /data/mlflow /data/secrets /data/serving
 WORKDIR /opt/windhover
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/windhover:/opt/windhover/plugins \

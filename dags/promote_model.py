@@ -7,6 +7,11 @@ Decides whether the newest candidate is good enough to replace the champion, and
 the same sealed test split; the criteria stand in the project file's `promotion` section. A rejected candidate ends the
 run with `register_model` skipped and the reasons in its log. **Produces** `certified_model`.
 
+`explain_candidate` shows where the candidate looks, and what is left of it without border, corners and colour.
+
+Where the project's `governance.approval` asks for it, `approve_promotion` waits for a person: answer it under *Required
+Actions*. Whoever started the training cannot approve it; a rejection, or no answer in time, registers nothing.
+
 **Safe to clear and re-run:** a model is registered once, under its key.
 
 **Backfill:** there is none, this DAG follows an asset; and a backfill of days announces none.
@@ -19,10 +24,12 @@ from airflow.sdk import dag, literal
 from include.project import Project
 from windhover.assets import ProjectAssets, when_updated
 from windhover.defaults import dag_defaults, load_valid_projects
+from windhover.operators.approval import ApprovePromotionOperator
 from windhover.operators.evaluation import (
     DecidePromotionOperator,
     EvaluateCandidateOperator,
     EvaluateChampionOperator,
+    ExplainCandidateOperator,
     SelectCandidateOperator,
 )
 from windhover.operators.registry import RegisterModelOperator
@@ -43,22 +50,24 @@ def make_dag(project: Project):
         select_candidate = SelectCandidateOperator(
             task_id="select_candidate", project=values, inlets=[assets.candidate_model]
         )
-        evaluate_candidate = EvaluateCandidateOperator(
-            task_id="evaluate_candidate", project=values, candidate=select_candidate.output
-        )
-        evaluate_champion = EvaluateChampionOperator(
-            task_id="evaluate_champion", project=values, candidate=select_candidate.output
-        )
+        measured = {"project": values, "candidate": select_candidate.output}
+        evaluate_candidate = EvaluateCandidateOperator(task_id="evaluate_candidate", **measured)
+        evaluate_champion = EvaluateChampionOperator(task_id="evaluate_champion", **measured)
+        ExplainCandidateOperator(task_id="explain_candidate", **measured)
         decide_promotion = DecidePromotionOperator(
             task_id="decide_promotion",
             project=values,
             candidate=evaluate_candidate.output,
             champion=evaluate_champion.output,
         )
+        judged = {"project": values, "decision": decide_promotion.output}
+        approve_promotion = ApprovePromotionOperator(
+            task_id="approve_promotion", hours=project.governance.approval_hours, **judged
+        )
         RegisterModelOperator(
             task_id="register_model",
-            project=values,
-            decision=decide_promotion.output,
+            approval=approve_promotion.output,
+            **judged,
             outlets=[assets.certified_model],
         )
 

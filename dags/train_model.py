@@ -6,21 +6,34 @@ Trains one candidate on the newest dataset version, or on what was known at a mo
 **Runs** when `curated_dataset` or `retraining_request` is updated, or by hand with the form. New images without new
 labels teach nothing: such a run is skipped at `select_dataset`. **Produces** `candidate_model`.
 
+Where the project's `tuning` asks for it, `run_trials` searches for the best settings first, and `cross_validate`
+measures them fold by fold; else the two are skipped.
+
+`inspect_shortcuts` warns in its log where labels can be told without looking at what the images show. It stops nothing.
+
 **Safe to clear and re-run:** a candidate is keyed by its dataset, code, settings and seed; the same key finds the same
-candidate instead of training again.
+candidate instead of training again. A search goes on where it was: each setting within its budget is tried once.
 
 **Backfill:** there is none, this DAG follows assets. To train on the past, name the moment in the form's `as_of`.
 
 Runbook: `docs/runbook.md#train_model`
 """
 
-from airflow.sdk import Param, dag, literal
+from airflow.sdk import Param, TriggerRule, dag, literal
 
 from include.project import Project
 from windhover.assets import ProjectAssets, when_updated
 from windhover.defaults import TRAINING_POOL, dag_defaults, load_valid_projects
-from windhover.operators.training import SelectDatasetOperator, TrainModelOperator
+from windhover.operators.training import (
+    CrossValidateOperator,
+    InspectShortcutsOperator,
+    RunTrialsOperator,
+    SelectDatasetOperator,
+    TrainModelOperator,
+)
 
+# Nothing to tune skips tasks on the way; nothing to learn skips them all.
+UNLESS_FAILED = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
 SETTINGS = "{{ dict(params.items() | rejectattr('0', 'equalto', 'as_of')) }}"
 
 
@@ -63,14 +76,29 @@ def make_dag(project: Project):
         select_dataset = SelectDatasetOperator(
             task_id="select_dataset", project=values, as_of="{{ params.as_of }}", inlets=[assets.retraining_request]
         )
-        TrainModelOperator(
+        InspectShortcutsOperator(task_id="inspect_shortcuts", project=values, dataset=select_dataset.output)
+        learning = {
+            "project": values, "dataset": select_dataset.output, "overrides": SETTINGS, "pool": TRAINING_POOL
+        }  # fmt: skip
+        tuning = project.tuning
+        # Mapped over nothing, a task is skipped by the scheduler: what is switched off costs no process.
+        run_trials = RunTrialsOperator.partial(
+            task_id="run_trials", map_index_template="worker {{ task.worker }}", **learning
+        ).expand(worker=list(range(tuning.parallel if tuning.method != "off" else 0)))
+        cross_validate = CrossValidateOperator.partial(
+            task_id="cross_validate",
+            map_index_template="fold {{ task.fold }}",
+            trigger_rule=UNLESS_FAILED,
+            **learning,
+        ).expand(fold=list(range(tuning.folds)))
+        train_candidate = TrainModelOperator(
             task_id="train_candidate",
-            project=values,
-            dataset=select_dataset.output,
-            overrides=SETTINGS,
-            pool=TRAINING_POOL,
+            folds=cross_validate.output,
+            trigger_rule=UNLESS_FAILED,
             outlets=[assets.candidate_model],
+            **learning,
         )
+        run_trials >> [cross_validate, train_candidate]
 
     train_model()
 

@@ -35,7 +35,22 @@ training:
 promotion:
   min_accuracy: 0.85              # on the sealed test split
   min_worst_class_recall: 0.60
-  max_accuracy_drop: 0.0          # against the model in service, on the same images
+  max_accuracy_drop: 0.0          # on any other compared measure, against the model in service
+
+# Goes onto the model card, which says what has no answer yet.
+governance:
+  intended_use: ""        # what the model is for, and who uses its answers
+  out_of_scope: ""        # what it must not be used for
+  limits: ""              # what is known not to work
+  stakeholders: []        # whom the answers concern
+  ethics:
+    people: ""            # who is to be seen in the images, and did they agree?
+    sensitive: ""         # what in the data is sensitive, such as faces or health?
+    harm: ""              # what harm does a wrong answer do, and to whom?
+    fairness: ""          # who may be served worse than others, and how is that measured?
+    misuse: ""            # what could the model be abused for, and what stands against it?
+    oversight: ""         # who can overrule an answer, and how?
+  approval: auto          # or first_release, always: a human approves, and everything above needs an answer
 
 monitoring:
   min_predictions: 60     # fewer in a window prove nothing

@@ -47,7 +47,7 @@ class ParityError(PermanentError):
 
 
 class NotCertifiedError(PermanentError):
-    """A model was offered for release without a promoting decision."""
+    """A model was offered for release without a promoting decision, or without a certificate that verifies."""
 
 
 class RolloutFailedError(PermanentError):

@@ -27,6 +27,8 @@ MODEL_FOLDER = "model"
 WEIGHTS = "weights.safetensors"
 CURVES = "training/curves.png"
 KEY_TAG = "windhover.key"
+# Who started the training by hand: this person cannot approve it.
+TRAINER_TAG = "windhover.trained_by"
 
 # MLflow's own defaults wait four minutes for a server that is not there; a task's retries do that better.
 CLIENT_DEFAULTS = {
@@ -45,6 +47,11 @@ HTTP_SERVER_ERROR = 500
 def confusion_path(test_digest: Digest) -> str:
     """Path, in a run's artifacts, of the confusion matrix on one test split."""
     return f"{evaluation_folder(test_digest)}/confusion.png"
+
+
+def calibration_path(test_digest: Digest) -> str:
+    """Path, in a run's artifacts, of the reliability diagram on one test split."""
+    return f"{evaluation_folder(test_digest)}/calibration.png"
 
 
 def evaluation_folder(test_digest: Digest) -> str:

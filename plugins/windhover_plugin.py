@@ -10,6 +10,8 @@ from windhover.links import (
     DRIFT_REPORT,
     EDA,
     ENDPOINT,
+    EVALUATION,
+    EXPLANATIONS,
     MLFLOW_RUN,
     MODEL_CARD,
     PAGES,
@@ -37,5 +39,5 @@ class WindhoverPlugin(AirflowPlugin):
         },
     ]  # fmt: skip
     operator_extra_links = [  # noqa: RUF012
-        DATA_DOCS, QUARANTINE, DATASHEET, EDA, MLFLOW_RUN, MODEL_CARD, ENDPOINT, DRIFT_REPORT,
+        DATA_DOCS, QUARANTINE, DATASHEET, EDA, MLFLOW_RUN, EVALUATION, EXPLANATIONS, MODEL_CARD, ENDPOINT, DRIFT_REPORT,
     ]  # fmt: skip

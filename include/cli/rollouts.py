@@ -21,6 +21,7 @@ def deploy(workplace: Workplace, release: ReleaseRef) -> ReleaseRef:
     :raises RolloutFailedError: it is not live; unless it served before, what did serves again.
     """
     from include.deployment.rollout import complete_rollout, roll_back, roll_out
+    from include.ledger.audit import seal_chain
     from include.ledger.episodes import close_episodes
     from include.ledger.releases import find_serving_rollouts
     from include.registry.aliases import crown_champion
@@ -37,6 +38,7 @@ def deploy(workplace: Workplace, release: ReleaseRef) -> ReleaseRef:
         raise RolloutFailedError(f"rolled back: {'; '.join(report.reasons)}")
     complete_rollout(rollout, ledger)
     crown_champion(release.model, ledger, workplace.tracking, reason=f"rollout {rollout.id} is healthy")
+    seal_chain(ledger, workplace.project.name, workplace.store)
     close_episodes(ledger, workplace.project.name)
     return release
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from include.cli.dataset_verbs import app as dataset_verbs
+from include.cli.governance_verbs import app as governance_verbs
+from include.cli.learning_verbs import app as learning_verbs
 from include.cli.options import Day, Json, ProjectName
 from include.cli.terminal import reporting
 from include.cli.workplace import Workplace
@@ -15,6 +17,8 @@ from include.contracts import Contract
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 app.add_typer(dataset_verbs)
+app.add_typer(governance_verbs)
+app.add_typer(learning_verbs)
 
 
 @app.command()

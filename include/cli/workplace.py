@@ -164,12 +164,14 @@ class Workplace:
 
     def train(self) -> ModelRef:
         """Train on the newest dataset version."""
+        from include.training.choice import choose_settings
         from include.training.fit import train_candidate
         from include.training.selection import select_dataset
 
         dataset = select_dataset(self.project, self.ledger, self.store, required=True)
         assert dataset is not None  # noqa: S101 - `required` promises it
-        return train_candidate(self.project, dataset, self.store, self.ledger, self.tracking, run_name=self.run)
+        chosen = choose_settings(self.project, dataset, self.ledger, self.tracking)
+        return train_candidate(chosen, dataset, self.store, self.ledger, self.tracking, run_name=self.run)
 
     def find_candidate(self) -> ModelRef:
         """Return the model that was trained last."""
@@ -188,6 +190,7 @@ class Workplace:
 
     def decide(self, candidate: ModelRef) -> PromotionDecision:
         """Measure a candidate and the champion on the candidate's test split, decide, and record the decision."""
+        from include.evaluation.compare import compare_models
         from include.evaluation.decide import decide_promotion
         from include.ledger.models import record_decision
         from include.registry.aliases import find_champion
@@ -195,7 +198,8 @@ class Workplace:
         champion = find_champion(self.project.name, self.ledger)
         measured = self.evaluate(candidate, candidate.dataset)
         rival = self.evaluate(champion.model, candidate.dataset) if champion else None
-        decision = decide_promotion(measured, rival, self.project.promotion)
+        comparisons = compare_models(measured, rival, self.project, self.store) if rival else ()
+        decision = decide_promotion(measured, rival, self.project.promotion, comparisons)
         record_decision(self.ledger, decision)
         return decision
 
@@ -208,7 +212,7 @@ class Workplace:
         decision = find_decision(self.ledger, candidate.key)
         if decision is None:
             raise ArtifactNotFoundError(f"candidate {candidate.key} was not judged yet; run `decide` first")
-        if decision.verdict == "reject":
+        if decision.verdict != "promote":
             close_answered_episode(self.ledger, self.project.name)
         return register_model(decision, self.project, self.store, self.ledger, self.tracking)
 

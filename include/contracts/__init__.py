@@ -21,6 +21,14 @@ from include.contracts.data import PredictionLineageReport as PredictionLineageR
 from include.contracts.data import ShardRef as ShardRef
 from include.contracts.data import ShardReport as ShardReport
 from include.contracts.data import ValidationReport as ValidationReport
+from include.contracts.governance import ApprovalReport as ApprovalReport
+from include.contracts.governance import AuditKind as AuditKind
+from include.contracts.governance import AuditReport as AuditReport
+from include.contracts.governance import CheckReport as CheckReport
+from include.contracts.governance import VerificationReport as VerificationReport
+from include.contracts.learning import CueRemovalReport as CueRemovalReport
+from include.contracts.learning import CueReport as CueReport
+from include.contracts.learning import ShortcutReport as ShortcutReport
 from include.contracts.models import BudgetReport as BudgetReport
 from include.contracts.models import ComparisonReport as ComparisonReport
 from include.contracts.models import EvaluationReport as EvaluationReport
@@ -36,3 +44,6 @@ from include.contracts.monitoring import RetrainingRequest as RetrainingRequest
 from include.contracts.releases import ReleaseRef as ReleaseRef
 from include.contracts.releases import RolloutRef as RolloutRef
 from include.contracts.releases import RolloutReport as RolloutReport
+from include.contracts.tuning import FoldReport as FoldReport
+from include.contracts.tuning import ReproductionReport as ReproductionReport
+from include.contracts.tuning import StudyReport as StudyReport

@@ -35,6 +35,7 @@ class BudgetReport(Contract):
     images_per_second: float
     model_mb: float
     memory_mb: float = Field(description="Peak of what loading and answering add to the process.")
+    exceeded: tuple[str, ...] = Field(default=(), description="Budgets of the project file that it does not keep to.")
 
 
 class EvaluationReport(Contract):
@@ -53,19 +54,26 @@ class EvaluationReport(Contract):
     )
     slices: tuple[SliceReport, ...] = ()
     budget: BudgetReport | None = None
-    answers: str = Field(default="", description="Address of a Parquet file: digest, label, probabilities.")
+    answers: str = Field(default="", description="Address of a Parquet file: digest, label, predicted, probabilities.")
     page: str = Field(default="", description="Address of the report for people.")
 
 
 class ComparisonReport(Contract):
-    """One measure of candidate less champion on the same test images, with its paired bootstrap interval."""
+    """One measure of candidate and champion on the same test images, with the paired bootstrap interval of its gain."""
 
     measure: str
+    better: Literal["higher", "lower"]
     candidate: float
     champion: float
-    low: float
+    low: float = Field(description="Lower end of the interval of candidate less champion.")
     high: float
     p_value: float | None = Field(default=None, description="McNemar's, of accuracy.")
+
+    @property
+    def gain(self) -> tuple[float, float, float]:
+        """How much better the candidate is, and the worst and the best that the interval leaves possible."""
+        difference = self.candidate - self.champion
+        return (difference, self.low, self.high) if self.better == "higher" else (-difference, -self.high, -self.low)
 
 
 class PromotionDecision(Contract):

@@ -36,7 +36,7 @@ def remove_remnants(
     versions: Sequence[int],
     golden: Mapping[str, str],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Remove staged rows, whose folders hold the bytes, reports with pictures, and releases out of service.
+    """Remove staged rows, whose folders hold the bytes, answers, pages with pictures, and releases out of service.
 
     :return: Addresses that were removed, and releases that must be replaced first.
     """
@@ -48,15 +48,27 @@ def remove_remnants(
         folder = report.rpartition("/")[0]
         if folder.rpartition("/")[2].partition("-")[0] in numbers:
             gone.add(folder)
+    gone |= _find_evaluations(project.name, store, named)
     in_service = _list_in_service(ledger, project.name)
     gone |= {address for digest, address in golden.items() if digest not in in_service}
     # Archives, lists and data sets as they were unpacked, metadata included; they are collected again when needed.
     gone |= {"/".join(one.split("/")[:3]) for one in store.list(f"{project.name}/collected")}
-    for address in gone:
+    # Last come the answers that name the pages to remove: a killed attempt is completed by the next.
+    for address in sorted(gone, reverse=True):
         store.remove(address)
-    for kind in ("collected", "quarantine", "releases", "reports", "staging"):
+    for kind in ("collected", "evaluations", "quarantine", "releases", "reports", "staging"):
         store.sweep(f"{project.name}/{kind}")
     return tuple(sorted(gone)), tuple(sorted(golden.keys() & in_service))
+
+
+def _find_evaluations(project: str, store: Store, named: Mapping[str, Sequence[str]]) -> set[str]:
+    """Find the answers about a test split that holds one of the images, and the pages that may show it."""
+    gone = {one for one in store.list(f"{project}/evaluations", "*.parquet") if _names(store, one, named)}
+    for address in list(gone):
+        test, _, model = address.removesuffix(".parquet").removeprefix(f"{project}/evaluations/").partition("/")
+        pages = f"{project}/reports/evaluation/{model}-{test}", f"{project}/reports/explanations/{model}"
+        gone.update(page for page in pages if store.list(page))
+    return gone
 
 
 def _list_in_service(ledger: Ledger, project: str) -> set[str]:

@@ -10,18 +10,22 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from include.contracts import ModelVersionRef, ReleaseRef
-from include.deployment.export import export_graph, measure_parity, predict_all
-from include.errors import DataQualityError, ParityError
+from include.errors import DataQualityError, NotCertifiedError, ParityError
 from include.ledger import Ledger
+from include.ledger.certificates import find_certificate
 from include.ledger.releases import find_release, record_release
 from include.predictions import STATISTICS
 from include.project import Project
 from include.storage import Store
 from include.tracking import Tracking
+from include.vision.certificates import require_certificate
 from include.vision.decoding import encode_canonical
+from include.vision.export import measure_parity, predict_all
+from include.vision.graphs import export_once
 from include.vision.images import read_split
 from include.vision.networks import Classifier
 from include.vision.releases import (
+    CERTIFICATE,
     GRAPH,
     REFERENCE,
     DecodingLimits,
@@ -46,8 +50,15 @@ def package_model(
 
     :raises ParityError: the exported graph differs by more than `project.deployment.max_parity_difference`.
     :raises DataQualityError: the dataset has no validation images to prove anything with.
+    :raises NotCertifiedError: the version has no certificate, or the exported graph is not the certified one.
     """
-    classifier, classes = load_classifier(tracking.fetch_candidate(version.model))
+    signed = find_certificate(ledger, project.name, version.version)
+    if signed is None:
+        raise NotCertifiedError(
+            f"{project.name} version {version.version} has no certificate; run `register_model` of promote_model again"
+        )
+    folder = tracking.fetch_candidate(version.model)
+    classifier, classes = load_classifier(folder)
     validation = read_split(version.model.dataset, store, "validation", project.data)
     images = validation.images
     if not images:
@@ -55,7 +66,7 @@ def package_model(
             f"dataset version {version.model.dataset.version} of {project.name} has no validation images, so nothing "
             "can show that the exported model answers like the trained one; raise data.validation_share"
         )
-    exported = export_graph(classifier)
+    exported = export_once(version.model, folder, store)
     graph = open_graph(exported)
     parity = _check_parity(classifier, graph, images, project, version)
     probabilities = predict_all(graph, images)
@@ -63,9 +74,11 @@ def package_model(
     manifest = _describe(version, project, classes, probabilities, {i: validation.digests[i] for i in chosen})
     files = {golden.file: encode_canonical(images[i]) for golden, i in zip(manifest.golden, chosen, strict=True)}
     reference = _build_reference(images, probabilities, classes)
-    address, digest = publish_bundle(store, manifest, {**files, GRAPH: exported, REFERENCE: reference})
+    address, digest = publish_bundle(
+        store, manifest, {**files, GRAPH: exported, REFERENCE: reference, CERTIFICATE: signed}
+    )
     release = ReleaseRef(model=version, address=address, digest=digest, parity=parity)
-    open_release(store, release)
+    require_certificate(release, open_release(store, release), store)
     record_release(ledger, release)
     return find_release(ledger, project.name, digest)
 

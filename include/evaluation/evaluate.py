@@ -2,25 +2,33 @@
 
 import logging
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
+import pyarrow as pa
+from mlflow.entities import Metric
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    accuracy_score,
-    confusion_matrix,
-    f1_score,
-    recall_score,
-)
+from sklearn.metrics import confusion_matrix
 
-from include.contracts import DatasetRef, EvaluationReport, ModelRef
+from include.contracts import BudgetReport, DatasetRef, EvaluationReport, ModelRef
 from include.errors import DataQualityError
+from include.evaluation.answers import Answers, arrange, publish_answers
+from include.evaluation.behaviour import measure_behaviour
+from include.evaluation.budgets import measure_budget
+from include.evaluation.calibration import measure_reliability
+from include.evaluation.measures import measure_answers
+from include.evaluation.pictures import draw_confusion, draw_reliability
+from include.evaluation.report import page_address, publish_page
+from include.evaluation.slices import SLICE_COLUMNS, measure_slices
+from include.evaluation.totals import tabulate_costs
 from include.project import Project
 from include.storage import Store
-from include.tracking import Tracking, confusion_path, evaluation_folder
-from include.vision.images import ImageSet, read_split, split_digest
+from include.tracking import Tracking, calibration_path, confusion_path, evaluation_folder
+from include.vision.export import export_graph
+from include.vision.images import ImageSet, read_sealed_split, split_digest
+from include.vision.networks import Classifier
 from include.vision.weights import load_classifier
 
 logger = logging.getLogger(__name__)
@@ -31,52 +39,85 @@ def evaluate_model(
 ) -> EvaluationReport:
     """Measure a model on the test split of a dataset version, which need not be the one it was trained on.
 
-    Champion and candidate are both measured on the candidate's dataset, so that their reports compare.
+    Champion and candidate are both measured on the candidate's dataset, so that their reports compare. The answers to
+    single images and a page for people are left in the store, under addresses made of the model and the test images.
 
     :raises DataQualityError: the test split is empty, lacks a class or has an unknown one: no evidence is no pass.
+    :raises ContractViolationError: a measure of the project's own cannot be found or gives no number.
     """
-    test = read_split(dataset, store, "test", project.data)
+    test, rows = read_sealed_split(dataset, store, SLICE_COLUMNS)
     _check_evidence(test, dataset, project)
-    classifier, classes = load_classifier(tracking.fetch_candidate(model))
-    predicted = [classes[index] for index in classifier.predict_probabilities(test.images).argmax(axis=1)]
-    report = measure(model, test, predicted, project.classes)
-    _log_evaluation(report, confusion_matrix(test.labels, predicted, labels=list(project.classes)), tracking)
+    classifier, known = load_classifier(tracking.fetch_candidate(model))
+    answers = answer(classifier, known, test, project)
+    report = measure(model, test, rows, answers, project)
+    report = report.model_copy(
+        update={
+            "measures": report.measures | _measure_behaviour(classifier, known, test, project),
+            "budget": _measure_budget(classifier, test, project),
+            "answers": publish_answers(model, report.test_digest, test.digests, answers, store),
+            "page": page_address(report),
+        }
+    )
+    publish_page(report, test, answers, project, store)
+    _log_evaluation(report, answers, tracking)
     logger.info("accuracy %.4f on %d test images of %s", report.accuracy, report.images, dataset.address)
     return report
 
 
-def measure(model: ModelRef, test: ImageSet, predicted: Sequence[str], classes: Sequence[str]) -> EvaluationReport:
-    """Compare predicted with true labels; a class the model does not know counts as missed."""
-    names = list(classes)
-    recalls = recall_score(test.labels, predicted, labels=names, average=None, zero_division=0.0)
-    recall_by_class = {name: float(recall) for name, recall in zip(names, recalls, strict=True)}
+def answer(classifier: Classifier, known: Sequence[str], test: ImageSet, project: Project) -> Answers:
+    """Let a model answer the test images.
+
+    :param known: The model's classes, in the order of its outputs.
+    """
+    probabilities = classifier.predict_probabilities(test.images)
+    return Answers(
+        labels=test.labels,
+        predicted=[known[index] for index in probabilities.argmax(axis=1)],
+        probabilities=arrange(probabilities, known, project.classes),
+        classes=project.classes,
+        costs=tabulate_costs(project.evaluation.costs, project.classes),
+    )
+
+
+def measure(model: ModelRef, test: ImageSet, rows: pa.Table, answers: Answers, project: Project) -> EvaluationReport:
+    """Measure answers as a whole, by class and by slice; a class the model does not know counts as missed.
+
+    :param rows: Columns `SLICE_COLUMNS` of the test images.
+    """
+    slices, by_slice = measure_slices(project.evaluation.slices, rows, answers.right)
+    measures = measure_answers(answers, project.evaluation.measures) | by_slice
     return EvaluationReport(
         model=model,
         test_digest=split_digest(test),
         images=len(test.labels),
-        accuracy=float(accuracy_score(test.labels, predicted)),
-        macro_f1=float(f1_score(test.labels, predicted, labels=names, average="macro", zero_division=0.0)),
-        worst_class_recall=min(recall_by_class.values()),
-        recall_by_class=recall_by_class,
-        accuracy_by_partition=_accuracy_by_partition(test, predicted),
+        accuracy=measures["accuracy"],
+        macro_f1=measures["macro_f1"],
+        worst_class_recall=measures["worst_class_recall"],
+        recall_by_class={name: measures[f"recall_{name}"] for name in project.classes},
+        accuracy_by_partition=_accuracy_by_partition(test, answers.right),
+        measures=measures,
+        slices=slices,
     )
 
 
-def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
-    """Draw a confusion matrix: true classes down, predicted classes across, counts in the cells."""
-    size = max(4.0, 0.45 * len(classes) + 2)
-    figure = Figure(figsize=(size, size), layout="constrained")
-    axes = figure.subplots()
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(matrix):
-        if count:
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
-    axes.set(title=title, xlabel="predicted", ylabel="true")
-    axes.set_xticks(range(len(classes)), classes, rotation=0 if max(map(len, classes)) < 4 else 90)
-    axes.set_yticks(range(len(classes)), classes)
-    return figure
+def _measure_behaviour(
+    classifier: Classifier, known: Sequence[str], test: ImageSet, project: Project
+) -> dict[str, float]:
+    return measure_behaviour(
+        lambda images: classifier.predict_probabilities(images).argmax(axis=1),
+        test.images,
+        [known.index(label) if label in known else len(known) for label in test.labels],
+        flips=project.evaluation.flips_allowed,
+    )
+
+
+def _measure_budget(classifier: Classifier, test: ImageSet, project: Project) -> BudgetReport | None:
+    """Export and measure where the project has a budget; the export takes as long as all the rest."""
+    evaluation = project.evaluation
+    budgets = (evaluation.max_latency_ms, evaluation.max_model_mb, evaluation.max_memory_mb)
+    if (*budgets, evaluation.min_images_per_second) == (None,) * 4:
+        return None
+    return measure_budget(export_graph(classifier), test.images[0], evaluation)
 
 
 def _check_evidence(test: ImageSet, dataset: DatasetRef, project: Project) -> None:
@@ -93,21 +134,24 @@ def _check_evidence(test: ImageSet, dataset: DatasetRef, project: Project) -> No
         )
 
 
-def _accuracy_by_partition(test: ImageSet, predicted: Sequence[str]) -> dict[str, float]:
-    hits: dict[str, list[bool]] = {}
-    for partition, label, guess in zip(test.partitions, test.labels, predicted, strict=True):
-        hits.setdefault(partition, []).append(label == guess)
-    return {partition: sum(hit) / len(hit) for partition, hit in sorted(hits.items())}
+def _accuracy_by_partition(test: ImageSet, right: NDArray[np.bool_]) -> dict[str, float]:
+    partitions = np.array(test.partitions)
+    return {str(one): float(right[partitions == one].mean()) for one in np.unique(partitions)}
 
 
-def _log_evaluation(report: EvaluationReport, matrix: NDArray[np.int64], tracking: Tracking) -> None:
+def _log_evaluation(report: EvaluationReport, answers: Answers, tracking: Tracking) -> None:
     """Log under the digest of the test split: a later measurement on other images stands beside this one."""
     run_id, folder = report.model.run_id, evaluation_folder(report.test_digest)
-    figure = draw_confusion(matrix, list(report.recall_by_class), f"{report.images} test images")
+    matrix = confusion_matrix(answers.labels, answers.predicted, labels=answers.classes)
+    reliability = measure_reliability(answers.probabilities.max(axis=1), answers.right)
+    title, now = f"{report.images} test images", round(1000 * time.time())
+    # Scores of single classes stand in the report: MLflow takes no name that a class may have.
+    shown = {name: value for name, value in report.measures.items() if name.isidentifier() and name.isascii()}
+    metrics = [Metric(f"{folder}/{name}", value, now, 0) for name, value in {**shown, "images": report.images}.items()]
     with tracking.connect() as client, tempfile.TemporaryDirectory() as scratch:
-        for name in ("accuracy", "macro_f1", "worst_class_recall", "images"):
-            client.log_metric(run_id, f"{folder}/{name}", getattr(report, name))
+        client.log_batch(run_id, metrics)
         path = Path(scratch) / "report.json"
         path.write_text(report.model_dump_json(indent=2))
         client.log_artifact(run_id, str(path), folder)
-        client.log_figure(run_id, figure, confusion_path(report.test_digest))
+        client.log_figure(run_id, draw_confusion(matrix, answers.classes, title), confusion_path(report.test_digest))
+        client.log_figure(run_id, draw_reliability(reliability, title), calibration_path(report.test_digest))

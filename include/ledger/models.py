@@ -3,11 +3,14 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from include.contracts import ModelRef, ModelVersionRef, PromotionDecision
+from include.contracts import Digest, ModelRef, ModelVersionRef, PromotionDecision
 from include.errors import StaleAttemptError
+from include.ledger.audit import append_entry
 from include.ledger.database import Ledger
 from include.ledger.datasets import record_read
 from include.ledger.tables import alias_moves, candidates, decisions, model_versions
+from include.storage import digest_bytes
+from include.storage.signing import canonical_json
 
 
 def record_candidate(ledger: Ledger, model: ModelRef, lost: ModelRef | None = None) -> ModelRef:
@@ -46,14 +49,20 @@ def find_latest_candidate(ledger: Ledger, project: str) -> ModelRef | None:
     return ModelRef.model_validate(row) if row else None
 
 
-def record_decision(ledger: Ledger, decision: PromotionDecision) -> None:
-    """Append a promotion decision to the history, and that its dataset was read for it."""
-    model = decision.candidate.model
+def record_decision(ledger: Ledger, decision: PromotionDecision, who: str | None = None) -> None:
+    """Append a promotion decision to the history, and that its dataset was read for it.
+
+    :param who: Run or person, for the audit chain.
+    """
+    model, document = decision.candidate.model, decision.model_dump(mode="json")
     row = sa.insert(decisions).values(
-        project=model.project, model_key=model.key, verdict=decision.verdict, decision=decision.model_dump(mode="json")
+        project=model.project, model_key=model.key, verdict=decision.verdict, decision=document
     )
+    facts = {"verdict": decision.verdict, "decision": digest_bytes(canonical_json(document))}
     with ledger.begin() as connection:
         connection.execute(row)
+        why = "; ".join(decision.reasons)
+        append_entry(connection, model.project, "verdict", f"model {model.key}", who=who, why=why, **facts)
     record_read(ledger, model.dataset, "evaluate", f"run {model.run_id}")
 
 
@@ -67,8 +76,14 @@ def find_decision(ledger: Ledger, key: str) -> PromotionDecision | None:
     return PromotionDecision.model_validate(row) if row else None
 
 
-def record_model_version(ledger: Ledger, version: ModelVersionRef) -> None:
-    """Record a registered version under its model's key; recording it again changes nothing."""
+def record_model_version(
+    ledger: Ledger, version: ModelVersionRef, who: str | None = None, why: str = "", certificate: Digest | None = None
+) -> None:
+    """Record a registered version under its model's key; recording it again changes nothing.
+
+    :param who: Run or person, for the audit chain.
+    :param certificate: Digest of its signed certificate.
+    """
     model = version.model
     row = insert(model_versions).values(
         project=model.project,
@@ -77,7 +92,10 @@ def record_model_version(ledger: Ledger, version: ModelVersionRef) -> None:
         model_version=version.model_dump(mode="json"),
     )
     with ledger.begin() as connection:
-        connection.execute(row.on_conflict_do_nothing())
+        if connection.execute(row.on_conflict_do_nothing()).rowcount:
+            facts = {"version": version.version, "model": model.key, "certificate": certificate}
+            subject = f"version {version.version}"
+            append_entry(connection, model.project, "registration", subject, who=who, why=why, **facts)
 
 
 def find_model_version(
@@ -98,9 +116,12 @@ def find_alias(ledger: Ledger, project: str, alias: str) -> int | None:
         return _current(connection, project, alias)[1]
 
 
-def move_alias(ledger: Ledger, project: str, alias: str, *, expected: int | None, version: int, reason: str) -> None:
+def move_alias(
+    ledger: Ledger, project: str, alias: str, *, expected: int | None, version: int, reason: str, who: str | None = None
+) -> None:
     """Move an alias by compare-and-set; moving it to where it is already changes nothing.
 
+    :param who: Run or person, for the audit chain.
     :raises StaleAttemptError: the alias no longer points at `expected`.
     """
     with ledger.begin() as connection:
@@ -118,6 +139,8 @@ def move_alias(ledger: Ledger, project: str, alias: str, *, expected: int | None
                 project=project, alias=alias, sequence=sequence + 1, version=version, reason=reason
             )
         )
+        facts = {"alias": alias, "move": sequence + 1, "version": version, "before": current}
+        append_entry(connection, project, "alias", f"alias {alias}", who=who, why=reason, **facts)
 
 
 def _current(connection: sa.Connection, project: str, alias: str) -> tuple[int, int | None]:

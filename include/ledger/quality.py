@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from include.contracts import ValidationReport
+from include.ledger.audit import append_entry
 from include.ledger.database import Ledger
 from include.ledger.tables import quarantine_releases, validations
 
@@ -62,7 +63,11 @@ def record_release(ledger: Ledger, project: str, partition: str, content: str, r
         project=project, partition=partition, content=content, released_by=released_by, reason=reason
     )
     with ledger.begin() as connection:
-        connection.execute(row.on_conflict_do_nothing())
+        if connection.execute(row.on_conflict_do_nothing()).rowcount:
+            facts = {"partition": partition, "content": content}
+            append_entry(
+                connection, project, "override", f"quarantine of {partition}", who=released_by, why=reason, **facts
+            )
 
 
 def find_release(ledger: Ledger, report: ValidationReport) -> str | None:

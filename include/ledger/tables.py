@@ -209,3 +209,29 @@ model_marks = sa.Table(
     sa.Column("erasure", sa.BigInteger, primary_key=True, comment="What was erased after it was learned from."),
     _now(),
 )
+
+certificates = sa.Table(
+    "certificates",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True),
+    sa.Column("model_key", sa.Text, nullable=False),
+    sa.Column("signed", sa.LargeBinary, nullable=False, comment="The document with its signature, byte for byte."),
+    _now(),
+    sa.UniqueConstraint("project", "model_key"),
+)
+
+audit_entries = sa.Table(
+    "audit_entries",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False, comment="registration, verdict, approval, alias or override"),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("payload", sa.JSON, nullable=False),
+    sa.Column("previous", sa.Text, nullable=False, comment="Hash of the entry before; empty for the first."),
+    sa.Column("hash", sa.Text, nullable=False),
+)

@@ -1,5 +1,7 @@
 """The project file: every scientific choice, validated once, logged with every run."""
 
+from include.project.governance import EthicsConfig as EthicsConfig
+from include.project.governance import GovernanceConfig as GovernanceConfig
 from include.project.learning import AugmentationConfig as AugmentationConfig
 from include.project.learning import EvaluationConfig as EvaluationConfig
 from include.project.learning import GateConfig as GateConfig

@@ -1,8 +1,10 @@
 """How a model is trained, tuned and examined: the sections of a project file about learning."""
 
-from typing import Literal
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from include.contracts import Contract, Fraction
 
@@ -28,7 +30,7 @@ class TrainingConfig(Contract):
 
     architecture: str = Field(default="small_cnn", description="`small_cnn` or any torchvision classifier's name.")
     weights: str = Field(
-        default="", description="Pretrained weights: torchvision's name (`DEFAULT`, `IMAGENET1K_V2`) or a local file."
+        default="", description="Pretrained: torchvision's name (`DEFAULT`, `IMAGENET1K_V2`) or a .safetensors file."
     )
     image_size: int = Field(default=32, ge=16, le=1024, description="Square side, in pixels.")
     epochs: int = Field(default=20, ge=1, le=1000)
@@ -46,7 +48,6 @@ class TrainingConfig(Contract):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "mixed"] = Field(default="auto", description="`auto`: mixed on a GPU.")
     compile: bool = Field(default=False, description="Compile the network where the device gains from it.")
-    processes: int = Field(default=1, ge=1, le=64, description="Data-parallel processes, or GPUs.")
     seed: int = Field(default=17, ge=0)
     min_images: int = Field(default=50, ge=2, description="Fewest labelled training images worth training on.")
 
@@ -71,6 +72,41 @@ class SearchRange(Contract):
         return self
 
 
+def change_settings(training: TrainingConfig, settings: Mapping[str, Any]) -> TrainingConfig:
+    """Return the section with other values of some settings, named with dots inside; it is validated anew.
+
+    :raises ValueError: there is no such setting, or the value is impossible; it says which.
+    """
+    values = training.model_dump()
+    for name, value in settings.items():
+        section, last = _find_section(values, name)
+        section[last] = value
+    try:
+        return TrainingConfig.model_validate(values)
+    except ValidationError as error:
+        reasons = {".".join(map(str, detail["loc"])): detail["msg"] for detail in error.errors()}
+        raise ValueError("; ".join(f"{name}: {reason}" for name, reason in reasons.items())) from error
+
+
+def read_setting(training: TrainingConfig, name: str) -> Any:
+    """Return the value of one setting, named with dots inside.
+
+    :raises ValueError: there is no such setting.
+    """
+    section, last = _find_section(training.model_dump(), name)
+    return section[last]
+
+
+def _find_section(values: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:
+    *path, last = name.split(".")
+    section: Any = values
+    for part in path:
+        section = section.get(part) if isinstance(section, dict) else None
+    if not isinstance(section, dict) or last not in section or isinstance(section[last], dict):
+        raise ValueError(f"`training` has no setting {name!r}")
+    return section, last
+
+
 class TuningConfig(Contract):
     """How settings of `training` are searched before a candidate is trained."""
 
@@ -82,6 +118,46 @@ class TuningConfig(Contract):
     prune: bool = Field(default=True, description="End trials that fall behind the median of those before.")
     folds: int = Field(default=0, ge=0, le=20, description="Cross-validate the chosen settings in this many folds.")
 
+    @field_validator("method", mode="before")
+    @classmethod
+    def _is_off(cls, method: object) -> object:
+        """YAML reads a bare `off` as false."""
+        return "off" if method is False else method
+
+    @property
+    def combinations(self) -> int:
+        """How many combinations a grid of the choices has."""
+        return math.prod(len(values.choices) for values in self.search.values())
+
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> "TuningConfig":
+        if self.folds == 1:
+            raise ValueError("one fold has nothing to train on; give 0 or at least 2")
+        for name, values in self.search.items():
+            _check_range(name, values)
+        if self.method == "off":
+            return self
+        if not self.search:
+            raise ValueError(f"{self.method} needs settings to try in `search`")
+        if self.method == "grid" and not self.combinations:
+            raise ValueError("a grid needs `choices` for every setting, not an interval")
+        if self.method == "grid" and self.combinations > self.trials:
+            raise ValueError(f"the grid has {self.combinations} combinations, but `trials` allows {self.trials}")
+        return self
+
+
+def _check_range(name: str, values: SearchRange) -> None:
+    default = read_setting(TrainingConfig(), name)
+    whole = isinstance(default, int) and not isinstance(default, bool)
+    if len(set(values.choices)) < len(values.choices):
+        raise ValueError(f"{name}: a choice is given twice")
+    if values.low is not None and not (whole or isinstance(default, float)):
+        raise ValueError(f"{name} is no number; name its `choices`")
+    if values.low is not None and whole and not (values.low.is_integer() and float(values.high or 0).is_integer()):
+        raise ValueError(f"{name} takes whole numbers only")
+    for value in values.choices or (values.low, values.high):
+        change_settings(TrainingConfig(), {name: int(value) if whole and isinstance(value, float) else value})
+
 
 class SliceConfig(Contract):
     """Test images that are also judged by themselves."""
@@ -91,13 +167,17 @@ class SliceConfig(Contract):
     min_images: int = Field(default=20, ge=1, description="Fewer images than this in a slice prove nothing.")
 
 
+Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class EvaluationConfig(Contract):
     """What is measured on the sealed test images, besides accuracy."""
 
-    costs: dict[str, dict[str, float]] = Field(
+    costs: dict[str, dict[str, Cost]] = Field(
         default={},
         description="Cost of calling a true class another one: true, then predicted; else 1, right 0.",
     )
+    measures: tuple[str, ...] = Field(default=(), description="Measures of your own as `module:function`.")
     slices: tuple[SliceConfig, ...] = (SliceConfig(name="by_class", by="class", min_images=1),)
     flips_allowed: bool = Field(default=False, description="A mirrored image has the same class.")
     probe_images: int = Field(default=6, ge=0, le=64, description="Images that every model is explained on.")
@@ -105,6 +185,13 @@ class EvaluationConfig(Contract):
     max_model_mb: float | None = Field(default=None, gt=0, description="Budget of the exported model's size.")
     max_memory_mb: float | None = Field(default=None, gt=0, description="Budget of added memory while answering.")
     min_images_per_second: float | None = Field(default=None, gt=0, description="Budget of throughput, one thread.")
+
+    @model_validator(mode="after")
+    def _slices_differ(self) -> "EvaluationConfig":
+        names = [one.name for one in self.slices]
+        if len(set(names)) < len(names):
+            raise ValueError(f"slices {names} use a name twice")
+        return self
 
 
 class GateConfig(Contract):

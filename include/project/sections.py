@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from include.contracts import Contract, Fraction
+from include.project.governance import GovernanceConfig
 from include.project.learning import EvaluationConfig, PromotionPolicy, TrainingConfig, TuningConfig
 from include.project.source import SourceConfig
 
@@ -71,6 +72,7 @@ class Project(Contract):
     tuning: TuningConfig = TuningConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     promotion: PromotionPolicy = PromotionPolicy()
+    governance: GovernanceConfig = GovernanceConfig()
     deployment: DeploymentPolicy = DeploymentPolicy()
     monitoring: MonitoringPolicy = MonitoringPolicy()
 
@@ -78,4 +80,12 @@ class Project(Contract):
     def _classes_differ(self) -> "Project":
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes {list(self.classes)} name a class twice")
+        return self
+
+    @model_validator(mode="after")
+    def _costs_are_of_classes(self) -> "Project":
+        costs = self.evaluation.costs
+        unknown = sorted({*costs, *(name for row in costs.values() for name in row)} - set(self.classes))
+        if unknown:
+            raise ValueError(f"evaluation.costs names {', '.join(unknown)}; classes are {', '.join(self.classes)}")
         return self

@@ -25,11 +25,14 @@ def find_champion(project: str, ledger: Ledger) -> ModelVersionRef | None:
     return champion
 
 
-def crown_champion(version: ModelVersionRef, ledger: Ledger, tracking: Tracking, reason: str) -> None:
+def crown_champion(
+    version: ModelVersionRef, ledger: Ledger, tracking: Tracking, reason: str, who: str | None = None
+) -> None:
     """Make a version the champion; the old one becomes `previous`.
 
     Running it again repairs whatever a crash left behind.
 
+    :param who: Run or person, for the audit chain.
     :raises StaleAttemptError: another version was crowned since this call looked.
     """
     project = version.model.project
@@ -37,8 +40,8 @@ def crown_champion(version: ModelVersionRef, ledger: Ledger, tracking: Tracking,
     if current is not None and current != version.version:
         # Before the champion moves: after a crash between the two, nobody would know any more who it was.
         expected = find_alias(ledger, project, PREVIOUS)
-        move_alias(ledger, project, PREVIOUS, expected=expected, version=current, reason=reason)
-    move_alias(ledger, project, CHAMPION, expected=current, version=version.version, reason=reason)
+        move_alias(ledger, project, PREVIOUS, expected=expected, version=current, reason=reason, who=who)
+    move_alias(ledger, project, CHAMPION, expected=current, version=version.version, reason=reason, who=who)
     mirror_aliases(project, ledger, tracking)
 
 

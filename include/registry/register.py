@@ -1,7 +1,7 @@
 """Give a promoted model its version in the registry, its alias and its model card."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import sqlalchemy as sa
@@ -9,46 +9,68 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from include.contracts import ModelVersionRef, PromotionDecision
+from include.contracts import ApprovalReport, ModelVersionRef, PromotionDecision
 from include.errors import NotCertifiedError
 from include.ledger import Ledger
+from include.ledger.audit import seal_chain
 from include.ledger.models import find_alias, find_model_version, move_alias, record_model_version
 from include.project import Project
 from include.registry.aliases import CANDIDATE, mirror_aliases
+from include.registry.certificate import issue_certificate
 from include.registry.model_card import write_model_card
-from include.storage import Store
+from include.storage import Store, digest_bytes
 from include.tracking import KEY_TAG, MODEL_FOLDER, Tracking
 
 logger = logging.getLogger(__name__)
 
 
 def register_model(
-    decision: PromotionDecision, project: Project, store: Store, ledger: Ledger, tracking: Tracking
+    decision: PromotionDecision,
+    project: Project,
+    store: Store,
+    ledger: Ledger,
+    tracking: Tracking,
+    who: str | None = None,
+    approvals: Sequence[ApprovalReport] = (),
 ) -> ModelVersionRef:
-    """Register a promoted model once, however often and by however many attempts at once it is asked for.
+    """Register and certify a promoted model once, however often and by however many attempts at once it is asked for.
 
-    :raises NotCertifiedError: the decision does not promote it.
+    :param who: Run or person, for the audit chain.
+    :param approvals: Of the people who answer for it, for its certificate.
+    :raises NotCertifiedError: the decision does not promote it, or its origin is not on record.
+    :raises ContractViolationError: audit chain or weights were tampered with.
     """
     model = decision.candidate.model
     if decision.verdict != "promote":
         raise NotCertifiedError(
-            f"model {model.key} of {model.project} was rejected ({'; '.join(decision.reasons)}); nothing to register"
+            f"model {model.key} of {model.project} was not promoted ({decision.verdict}: "
+            f"{'; '.join(decision.reasons)}); nothing to register"
         )
-    with _one_at_a_time(ledger, f"register/{model.project}/{model.key}"):
+    # Of a whole project: the name of the newest version would otherwise be raced for.
+    with _one_at_a_time(ledger, f"register/{model.project}"):
+        seal_chain(ledger, model.project, store)
         registered = find_model_version(ledger, model.project, key=model.key)
         if registered:
+            issue_certificate(registered, decision, project, store, ledger, tracking, approvals)
             return registered
         with tracking.connect() as client:
             number = int(_find_or_create(client, decision).version)
         version = ModelVersionRef(model=model, version=number, accuracy=decision.candidate.accuracy)
+        signed = issue_certificate(version, decision, project, store, ledger, tracking, approvals)
         write_model_card(version, decision, project, store, tracking)
-        previous = find_alias(ledger, model.project, CANDIDATE)
-        move_alias(ledger, model.project, CANDIDATE, expected=previous, version=number, reason=decision.reasons[0])
+        _name_candidate(version, decision, ledger, who)
         mirror_aliases(model.project, ledger, tracking)
         # Last, so that an attempt that finds this record can rely on everything above.
-        record_model_version(ledger, version)
+        record_model_version(ledger, version, who, "; ".join(decision.reasons), digest_bytes(signed))
+        seal_chain(ledger, model.project, store)
     logger.info("registered: %s", tracking.model_url(model.project, number))
     return version
+
+
+def _name_candidate(version: ModelVersionRef, decision: PromotionDecision, ledger: Ledger, who: str | None) -> None:
+    project, reason = version.model.project, decision.reasons[0]
+    previous = find_alias(ledger, project, CANDIDATE)
+    move_alias(ledger, project, CANDIDATE, expected=previous, version=version.version, reason=reason, who=who)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import onnxruntime
 from include.contracts import ReleaseRef
 from include.errors import ContractViolationError
 from include.storage import Store
+from include.vision.certificates import require_certificate
 from include.vision.decoding import RejectedImageError, decode_image
 from include.vision.releases import Bundle, ReleaseManifest, open_graph, open_release, run_graph
 from include.vision.statistics import image_statistics
@@ -55,10 +56,12 @@ def load_model(store: Store, release: ReleaseRef) -> ServedModel:
 
     :raises ArtifactNotFoundError: the store does not hold the release.
     :raises ContractViolationError: the release is damaged, or does not answer as it did when it was packaged.
+    :raises NotCertifiedError: it has no certificate that verifies and is about this very model.
     """
     bundle = open_release(store, release)
     if bundle.manifest.project != release.model.model.project:
         raise ContractViolationError(f"release {release.digest} was made for project {bundle.manifest.project}")
+    require_certificate(release, bundle, store)
     graph = open_graph(bundle.graph)
     _ask_golden_images(bundle, graph)
     return ServedModel(release, bundle.manifest, graph)

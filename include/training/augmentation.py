@@ -1,27 +1,88 @@
-"""Vary training images a little, as a camera that is not quite still would."""
+"""Vary training images a little, as the project's policy says."""
+
+import math
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional
 
-ROTATION_DEGREES = 6.0
-SCALE = 0.06
-SHIFT = 0.06
+from include.project.learning import AugmentationConfig
+
+# A sigma of 0 is no blur, but torchvision takes positive ones only.
+SHARP = 1e-3
+BLUR_REACH = 3
+
+Vary = Callable[[torch.Tensor], torch.Tensor]
+Mix = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
-def augment(batch: torch.Tensor) -> torch.Tensor:
-    """Turn, scale and shift each image of a float batch [N, C, H, W] by its own small random amount.
+def build_augmentation(policy: AugmentationConfig, side: int) -> Vary:
+    """Return a function that varies each image of a float batch, [N, 3, side, side] from 0 to 1, by its own chance.
 
-    No flips: a mirrored digit, sign or part may be another class.
+    What it draws follows torch's random state.
     """
+    changes = _list_changes(policy, side)
+
+    def vary(batch: torch.Tensor) -> torch.Tensor:
+        moved = _move(batch, policy)
+        if not changes:
+            return moved
+        for change in changes:
+            moved = torch.stack([change(image) for image in moved])
+        return moved
+
+    return vary
+
+
+def build_mixing(policy: AugmentationConfig, classes: int) -> Mix | None:
+    """Return a function that mixes the images of a batch, and their classes by the same shares; None if off.
+
+    It takes float [N, 3, H, W] and int64 [N], and returns such images and float [N, classes]. Mix-up: Zhang et al.,
+    "mixup: Beyond Empirical Risk Minimization" (2018); cut-mix: Yun et al., "CutMix" (2019). With both on, each batch
+    draws one of them.
+    """
+    if not (policy.mixup or policy.cutmix):
+        return None
+    from torchvision.transforms import v2  # type: ignore[import-untyped]
+
+    kinds = ((v2.MixUp, policy.mixup), (v2.CutMix, policy.cutmix))
+    mix: Mix = v2.RandomChoice([kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha])
+    return mix
+
+
+def _move(batch: torch.Tensor, policy: AugmentationConfig) -> torch.Tensor:
+    """Turn, scale and shift; torchvision would move a whole batch alike, and blacken its borders."""
+    if not (policy.rotate_degrees or policy.scale or policy.shift):
+        return batch
     count = len(batch)
-    angle = torch.deg2rad(_spread(count, ROTATION_DEGREES))
-    scale = 1 + _spread(count, SCALE)
+    angle = torch.deg2rad(_spread(count, policy.rotate_degrees))
+    scale = 1 + _spread(count, policy.scale)
     # affine_grid counts from -1 to 1 over the image, hence twice the share of its width.
-    shift = 2 * torch.stack([_spread(count, SHIFT), _spread(count, SHIFT)], dim=1)
+    shift = 2 * torch.stack([_spread(count, policy.shift), _spread(count, policy.shift)], dim=1)
     cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
     rotation = torch.stack([torch.stack([cosine, -sine], dim=1), torch.stack([sine, cosine], dim=1)], dim=1)
-    grid = functional.affine_grid(torch.cat([rotation, shift.unsqueeze(2)], dim=2), list(batch.shape), False)
+    moves = torch.cat([rotation, shift.unsqueeze(2)], dim=2).to(batch.device)
+    grid = functional.affine_grid(moves, list(batch.shape), False)
     return functional.grid_sample(batch, grid, padding_mode="border", align_corners=False)
+
+
+def _list_changes(policy: AugmentationConfig, side: int) -> list[Vary]:
+    chosen = policy.flip_horizontal, policy.flip_vertical, policy.brightness, policy.contrast, policy.blur, policy.erase
+    if not any(chosen):
+        return []
+    # A second of every training's start; the default policy has no use for it.
+    from torchvision.transforms import v2
+
+    # Reflected borders must be shorter than the image.
+    kernel = min(2 * math.ceil(BLUR_REACH * policy.blur) + 1, 2 * side - 1)
+    changes: tuple[tuple[object, Callable[[], Vary]], ...] = (
+        (policy.flip_horizontal, lambda: v2.RandomHorizontalFlip()),
+        (policy.flip_vertical, lambda: v2.RandomVerticalFlip()),
+        (policy.brightness or policy.contrast, lambda: v2.ColorJitter(policy.brightness, policy.contrast)),
+        (policy.blur, lambda: v2.GaussianBlur(kernel, sigma=(min(SHARP, policy.blur), policy.blur))),
+        (policy.erase, lambda: v2.RandomErasing(policy.erase)),
+    )
+    return [build() for wanted, build in changes if wanted]
 
 
 def _spread(count: int, width: float) -> torch.Tensor:

@@ -11,6 +11,7 @@ from include.ledger.models import find_candidate, record_candidate
 from include.project import Project
 from include.storage import Store
 from include.tracking import Tracking
+from include.training.checkpoints import Checkpoints
 from include.training.logbook import open_logbook
 from include.training.optimise import fit_classifier
 from include.training.provenance import candidate_key
@@ -25,14 +26,18 @@ def train_candidate(
 ) -> ModelRef:
     """Train a model, or find the one already trained from the same data, code, configuration and seed.
 
+    An attempt that was killed is gone on with after its last whole epoch, and ends in the same weights.
+
     :param run_name: Name of the MLflow run, for people.
     :raises DataQualityError: the dataset cannot be learned from; the message has the counts.
     :raises ServiceUnavailableError: MLflow or the ledger does not answer.
     """
     key = candidate_key(project, dataset)
+    checkpoints = Checkpoints(store, project.name, key)
     recorded = find_candidate(ledger, key)
     if recorded and tracking.holds_model(recorded):
         logger.info("already trained: %s", tracking.run_url(recorded.run_id))
+        checkpoints.remove()
         return recorded
     record_read(ledger, dataset, "train", run_name)
     train, validation = read_samples(project, dataset, store)
@@ -42,9 +47,11 @@ def train_candidate(
         tempfile.TemporaryDirectory() as scratch,
     ):
         classifier, best = fit_classifier(
-            project.training, len(project.classes), train, validation, report=logbook.add_epoch
+            project.training, len(project.classes), train, validation, logbook.add_epoch, checkpoints
         )
         weights = save_classifier(classifier, project.training, project.classes, Path(scratch))
         logbook.add_model(Path(scratch), best, weights)
     model = ModelRef(project=project.name, key=key, run_id=logbook.run_id, weights=weights, dataset=dataset)
-    return record_candidate(ledger, model, lost=recorded)
+    candidate = record_candidate(ledger, model, lost=recorded)
+    checkpoints.remove()
+    return candidate

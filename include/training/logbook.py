@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from mlflow import MlflowException
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from include.contracts import DatasetRef, Digest
 from include.errors import WindhoverError
 from include.project import Project
 from include.tracking import CURVES, KEY_TAG, MODEL_FOLDER, Tracking
-from include.training.optimise import Epoch
-from include.training.provenance import digest_code, digest_configuration
+from include.training.epochs import Epoch
+from include.training.provenance import describe_environment, digest_code, digest_configuration
 
 logger = logging.getLogger(__name__)
 
@@ -27,20 +28,26 @@ PARAM_LENGTH = 6000
 
 
 class Logbook:
-    """One open MLflow run."""
+    """One open MLflow run.
 
-    def __init__(self, tracking: Tracking, run_id: str) -> None:
+    :param logged: Number of the last epoch whose metrics the run has.
+    """
+
+    def __init__(self, tracking: Tracking, run_id: str, logged: int = 0) -> None:
         self.run_id = run_id
         self._tracking = tracking
+        self._logged = logged
         self._epochs: list[Epoch] = []
 
     def add_epoch(self, epoch: Epoch) -> None:
-        """Log one epoch, to the task's log and as metrics."""
+        """Log one epoch, to the task's log and, unless an earlier attempt did, as metrics."""
         self._epochs.append(epoch)
         logger.info(
             "epoch %d: train loss %.4f, validation loss %.4f, validation accuracy %.4f (%.1f s)",
             *(epoch.number, epoch.train_loss, epoch.validation_loss, epoch.validation_accuracy, epoch.seconds),
         )
+        if epoch.number <= self._logged:
+            return
         now = int(time.time() * 1000)
         values = {name: value for name, value in asdict(epoch).items() if name != "number"}
         with self._tracking.connect() as client:
@@ -60,18 +67,18 @@ class Logbook:
 def open_logbook(
     tracking: Tracking, project: Project, dataset: DatasetRef, key: Digest, run_name: str
 ) -> Iterator[Logbook]:
-    """Open a run for one training: FINISHED if the block ends, FAILED if it raises.
+    """Open the run of one training: FINISHED if the block ends, FAILED if it raises.
 
-    Runs of the same key that a killed attempt left RUNNING are closed as KILLED first.
+    A run of the same key that an earlier attempt left unfinished is gone on with; others are closed as KILLED.
     """
     experiment = tracking.find_experiment(project.name)
-    _close_abandoned(tracking, experiment, key)
-    with tracking.connect() as client:
-        run_id = client.create_run(experiment, run_name=run_name, tags=_tags(dataset, key)).info.run_id
+    tags = _tags(project, dataset, key)
+    run_id = _continue_run(tracking, experiment, tags) or _create_run(tracking, experiment, tags, run_name)
     logger.info("run %s: %s", run_name, tracking.run_url(run_id))
     try:
         _describe(tracking, run_id, project, dataset)
-        yield Logbook(tracking, run_id)
+        with _watching_system(tracking, run_id):
+            yield Logbook(tracking, run_id, _count_logged(tracking, run_id))
     except BaseException:
         # The error that ended the training is worth more than one about closing the run.
         with suppress(WindhoverError), tracking.connect() as client:
@@ -98,16 +105,46 @@ def draw_curves(epochs: Sequence[Epoch], best: Epoch) -> Figure:
     return figure
 
 
-def _close_abandoned(tracking: Tracking, experiment: str, key: Digest) -> None:
+def _continue_run(tracking: Tracking, experiment: str, tags: Mapping[str, str]) -> str | None:
+    """Open the newest unfinished run of a key again, if there is one; only that one stays open."""
+    unfinished = f"tags.`{KEY_TAG}` = '{tags[KEY_TAG]}' and attributes.status != 'FINISHED'"
     with tracking.connect() as client:
-        running = f"tags.`{KEY_TAG}` = '{key}' and attributes.status = 'RUNNING'"
-        for run in client.search_runs([experiment], running):
-            logger.warning("closing run %s, left RUNNING by an attempt that was killed", run.info.run_id)
-            client.set_terminated(run.info.run_id, "KILLED")
+        runs = client.search_runs([experiment], unfinished, order_by=["attributes.start_time DESC"])
+        if not runs:
+            return None
+        newest, *others = [str(run.info.run_id) for run in runs]
+        for run_id in others:
+            client.set_terminated(run_id, "KILLED")
+        client.update_run(newest, status="RUNNING")
+        for name, value in tags.items():
+            client.set_tag(newest, name, value)
+    logger.info("an earlier attempt left run %s unfinished; it is gone on with", newest)
+    return newest
 
 
-def _tags(dataset: DatasetRef, key: Digest) -> dict[str, str]:
-    return {
+def _create_run(tracking: Tracking, experiment: str, tags: dict[str, str], run_name: str) -> str:
+    with tracking.connect() as client:
+        return str(client.create_run(experiment, run_name=run_name, tags=tags).info.run_id)
+
+
+def _count_logged(tracking: Tracking, run_id: str) -> int:
+    with tracking.connect() as client:
+        return max((metric.step for metric in client.get_metric_history(run_id, "train_loss")), default=0)
+
+
+@contextmanager
+def _watching_system(tracking: Tracking, run_id: str) -> Iterator[None]:
+    """Log how busy this machine is, every ten seconds, as MLflow does."""
+    monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=tracking.uri)  # type: ignore[no-untyped-call]
+    monitor.start()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        monitor.finish()  # type: ignore[no-untyped-call]
+
+
+def _tags(project: Project, dataset: DatasetRef, key: Digest) -> dict[str, str]:
+    return describe_environment(project) | {
         KEY_TAG: key,
         "windhover.dataset": dataset.digest,
         "windhover.dataset_version": str(dataset.version),
@@ -116,8 +153,10 @@ def _tags(dataset: DatasetRef, key: Digest) -> dict[str, str]:
 
 
 def _describe(tracking: Tracking, run_id: str, project: Project, dataset: DatasetRef) -> None:
+    settings = project.training.model_dump()
+    settings |= {f"augmentation.{name}": value for name, value in settings.pop("augmentation").items()}
     values = {"classes": ", ".join(project.classes), "configuration": digest_configuration(project)}
-    values |= {name: str(value) for name, value in project.training.model_dump().items()}
+    values |= {name: str(value) for name, value in settings.items()}
     params = [Param(name, value[:PARAM_LENGTH]) for name, value in values.items()]
     digest = dataset.digest.removeprefix("sha256:")[:DATASET_DIGEST_LENGTH]
     source = f"{dataset.address}@{dataset.version}"

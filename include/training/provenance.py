@@ -1,7 +1,11 @@
 """Name a training by everything that determines its result, so that a retry finds what is there."""
 
 import json
+import os
+import platform
 from pathlib import Path
+
+import torch
 
 from include.contracts import DatasetRef, Digest
 from include.project import Project
@@ -9,6 +13,7 @@ from include.settings import REPOSITORY
 from include.storage import digest_bytes
 
 SOURCES = ("training", "vision")
+LOCK = REPOSITORY / "requirements.lock"
 
 
 def candidate_key(project: Project, dataset: DatasetRef) -> Digest:
@@ -38,3 +43,17 @@ def digest_code(root: Path = REPOSITORY / "include") -> Digest:
     files = sorted(path for folder in SOURCES for path in (root / folder).glob("*.py"))
     listing = "\n".join(f"{path.relative_to(root).as_posix()} {digest_bytes(path.read_bytes())}" for path in files)
     return digest_bytes(listing.encode())
+
+
+def describe_environment(project: Project) -> dict[str, str]:
+    """Name what weights depend on besides data, code and settings, as tags of a run; `reproduce` compares them."""
+    return {
+        "windhover.configuration": digest_configuration(project),
+        "windhover.near_duplicate_bits": str(project.data.near_duplicate_bits),
+        "windhover.lock": digest_bytes(LOCK.read_bytes()) if LOCK.is_file() else "none",
+        "windhover.python": platform.python_version(),
+        "windhover.torch": torch.__version__,
+        "windhover.processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "windhover.accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "windhover.cores": str(len(os.sched_getaffinity(0))),
+    }

@@ -1,6 +1,7 @@
 """What a model learns from: labelled images of one split, checked before an epoch is spent on them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,17 +13,24 @@ from include.errors import DataQualityError
 from include.project import Project
 from include.storage import Store
 from include.vision.images import read_split
+from include.vision.stored_images import StoredImages
 
 
 @dataclass(frozen=True)
 class Samples:
     """Images, uint8 [H, W, 3], and the index of each one's class, int64 [N]."""
 
-    images: list[NDArray[np.uint8]]
+    images: Sequence[NDArray[np.uint8]]
     targets: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def take(self, positions: Sequence[int]) -> list[NDArray[np.uint8]]:
+        """Return the images at several positions; of those in the store, at one go."""
+        if isinstance(self.images, StoredImages):
+            return self.images.read(positions)
+        return [self.images[position] for position in positions]
 
 
 def read_samples(project: Project, dataset: DatasetRef, store: Store) -> tuple[Samples, Samples]:
@@ -63,7 +71,7 @@ def _read(project: Project, dataset: DatasetRef, store: Store, split: str) -> Sa
             f"{project.name} ({', '.join(project.classes)}); correct the labels or add the classes"
         )
     indices = [project.classes.index(label) for label in read.labels]
-    return Samples(images=list(read.images), targets=torch.tensor(indices, dtype=torch.int64))
+    return Samples(images=read.images, targets=torch.tensor(indices, dtype=torch.int64))
 
 
 def _name(dataset: DatasetRef) -> str:

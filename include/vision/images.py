@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from include.contracts import DatasetRef
-from include.errors import ArtifactNotFoundError
+from include.errors import ArtifactNotFoundError, ContractViolationError
 from include.project import DataConfig
 from include.storage import Store, digest_bytes
 from include.vision.stored_images import StoredImages
@@ -20,6 +20,7 @@ from include.vision.twins import find_leaks
 CONTENT_COLUMNS = ["digest", "label", "group", "split", "partition"]
 HISTORY = ["labels", "observed_at"]
 FINGERPRINT = ["phash", "embedding"]
+SEALED = "test"
 ROW = "row"
 # Manifest values hold no control characters, so these two cannot be forged by one.
 BETWEEN, ABSENT = "\x1f", "\x00"
@@ -37,24 +38,34 @@ class ImageSet:
 
 
 def read_split(dataset: DatasetRef, store: Store, split: str, data: DataConfig) -> ImageSet:
-    """Read the labelled images of a split, from exactly the version referred to.
+    """Read the labelled images of a split to learn from, from exactly the version referred to.
 
     Images with a near-duplicate in a more sealed split are left out: nothing is learned from what is examined on.
+
+    :raises ContractViolationError: the split is the sealed one.
+    :raises ArtifactNotFoundError: the version is gone, or holds other content than the one referred to.
+    """
+    if split == SEALED:
+        raise ContractViolationError(
+            f"the {SEALED} split of {_name(dataset, store)} is sealed: only the evaluation of a finished model reads "
+            "it; learn from train, choose on validation"
+        )
+    version = open_version(dataset, store)
+    rows = _read(version, dataset, store, FINGERPRINT)
+    leaks = pa.array(find_leaks(rows, split, data.near_duplicate_bits))
+    return _gather(version, _choose(rows.filter(pc.invert(leaks)), split))
+
+
+def read_sealed_split(dataset: DatasetRef, store: Store, columns: Sequence[str]) -> tuple[ImageSet, pa.Table]:
+    """Break the seal: read the labelled test images, and manifest columns of theirs in the same order.
+
+    For `include.evaluation` alone; a test of the architecture holds every other module to that.
 
     :raises ArtifactNotFoundError: the version is gone, or holds other content than the one referred to.
     """
     version = open_version(dataset, store)
-    rows = _read(version, dataset, store, FINGERPRINT)
-    leaks = pa.array(find_leaks(rows, split, data.near_duplicate_bits))
-    chosen = pc.and_(pc.and_(pc.equal(rows["split"], split), pc.is_valid(rows["label"])), pc.invert(leaks))
-    rows = rows.filter(chosen).sort_by([("digest", "ascending"), ("partition", "ascending")])
-    return ImageSet(
-        images=StoredImages(version, rows[ROW].to_numpy()),
-        labels=rows["label"].to_pylist(),
-        digests=rows["digest"].to_pylist(),
-        partitions=rows["partition"].to_pylist(),
-        groups=rows["group"].to_pylist(),
-    )
+    rows = _choose(_read(version, dataset, store, columns), SEALED)
+    return _gather(version, rows), rows.select(columns)
 
 
 def read_rows(dataset: DatasetRef, store: Store, columns: Sequence[str]) -> pa.Table:
@@ -117,6 +128,21 @@ def digest_rows(rows: pa.Table) -> str:
     columns = [pc.fill_null(rows[name], ABSENT) for name in CONTENT_COLUMNS]
     lines = pc.binary_join_element_wise(*columns, BETWEEN)
     return digest_bytes("\n".join(lines.sort().to_pylist()).encode())
+
+
+def _choose(rows: pa.Table, split: str) -> pa.Table:
+    chosen = rows.filter(pc.and_(pc.equal(rows["split"], split), pc.is_valid(rows["label"])))
+    return chosen.sort_by([("digest", "ascending"), ("partition", "ascending")])
+
+
+def _gather(version: lance.LanceDataset, rows: pa.Table) -> ImageSet:
+    return ImageSet(
+        images=StoredImages(version, rows[ROW].to_numpy()),
+        labels=rows["label"].to_pylist(),
+        digests=rows["digest"].to_pylist(),
+        partitions=rows["partition"].to_pylist(),
+        groups=rows["group"].to_pylist(),
+    )
 
 
 def _read(version: lance.LanceDataset, dataset: DatasetRef, store: Store, columns: Sequence[str]) -> pa.Table:

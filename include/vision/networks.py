@@ -41,12 +41,12 @@ class Classifier(nn.Module):
         with torch.inference_mode():
             for start in range(0, len(images), batch_size):
                 logits = self.network(self.preprocess.prepare(images[start : start + batch_size]))
-                parts.append(torch.softmax(logits, dim=1).numpy())
+                parts.append(torch.softmax(logits, dim=1).cpu().numpy())
         return np.concatenate(parts)
 
 
 def build_classifier(training: TrainingConfig, classes: int) -> Classifier:
-    """Build an untrained classifier; its weights follow torch's random state.
+    """Build an untrained classifier; its weights follow torch's random state, whatever `training.weights` names.
 
     :raises ContractViolationError: no such architecture, or it cannot take images of `training.image_size`.
     """
@@ -54,6 +54,7 @@ def build_classifier(training: TrainingConfig, classes: int) -> Classifier:
         network: nn.Module = _small_cnn(classes)
     else:
         network = _torchvision_network(training, classes)
+    _set_dropout(network, training.dropout)
     classifier = Classifier(Preprocess(training.image_size), network, classes)
     _probe(classifier, training)
     return classifier
@@ -69,7 +70,7 @@ def _small_cnn(classes: int) -> nn.Sequential:
         nn.ReLU(),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Dropout(0.1),
+        nn.Dropout(),
         nn.Linear(96, classes),
     )
 
@@ -100,6 +101,20 @@ def _torchvision_network(training: TrainingConfig, classes: int) -> nn.Module:
     except UNFIT as error:
         raise _unfit(training, error) from error
     return network
+
+
+def find_head(network: nn.Module) -> str:
+    """Name the layer that scores the classes: the last one with weights for each of them."""
+    layers: list[str] = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    return layers[-1]
+
+
+def _set_dropout(network: nn.Module, share: float) -> None:
+    """Set the dropout before the head, not that inside the body, where an architecture has its own reasons."""
+    head = find_head(network).split(".")[0]
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Dropout) and name.split(".")[0] in {head, name}:
+            module.p = share
 
 
 def _probe(classifier: Classifier, training: TrainingConfig) -> None:

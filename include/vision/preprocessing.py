@@ -1,6 +1,6 @@
 """Turn raw images into network input, as part of the model, so that training and serving cannot differ."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -27,23 +27,39 @@ class Preprocess(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Prepare one batch."""
-        pixels = images.permute(0, 3, 1, 2).to(torch.float32) / 255.0
-        resized = functional.interpolate(
-            pixels, size=(self.size, self.size), mode="bilinear", align_corners=False, antialias=True
-        )
-        return (resized - self.mean) / self.std
+        return self.normalise(self._resize(images))
 
     def prepare(self, images: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
         """Prepare images, uint8 [H, W, 3] of any sizes, as one batch; no gradient flows back to them."""
-        if len({image.shape for image in images}) == 1:
-            batch: torch.Tensor = self(torch.from_numpy(np.stack(images)))
-            return batch
-        return torch.cat([self(torch.from_numpy(image[np.newaxis])) for image in images])
+        return self.normalise(self.gather(images))
 
-    def learn_statistics(self, images: Sequence[NDArray[np.uint8]]) -> None:
+    def gather(self, images: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+        """Resize images, uint8 [H, W, 3] of any sizes: float32 [N, 3, size, size] from 0 to 1, on this one's device."""
+        if len({image.shape for image in images}) == 1:
+            return self._resize(torch.from_numpy(np.stack(images)).to(self.mean.device))
+        return torch.cat([self._resize(torch.from_numpy(image[np.newaxis]).to(self.mean.device)) for image in images])
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Give colours, float32 [N, 3, H, W] from 0 to 1, zero mean and unit spread over the training images."""
+        return (pixels - self.mean) / self.std
+
+    def learn_statistics(self, images: Iterable[NDArray[np.uint8]]) -> None:
         """Take mean and standard deviation per colour channel from images, uint8 [H, W, 3]; train split only."""
-        pixels = np.concatenate([image.reshape(-1, 3) for image in images]).astype(np.float64) / 255.0
+        # Whole numbers, so that neither the order nor the number of the images costs precision.
+        histogram = np.zeros((3, 256), dtype=np.int64)
+        for image in images:
+            for channel in range(3):
+                histogram[channel] += np.bincount(image[..., channel].ravel(), minlength=256)
+        levels = np.arange(256) / 255.0
+        shares = histogram / histogram.sum(axis=1, keepdims=True)
+        mean = shares @ levels
         # A channel that never varies must not turn rounding noise into signal.
-        spread = np.maximum(pixels.std(axis=0), 1e-2)
-        self.mean.copy_(torch.from_numpy(pixels.mean(axis=0)).view(1, 3, 1, 1))
+        spread = np.maximum(np.sqrt((shares * (levels - mean[:, np.newaxis]) ** 2).sum(axis=1)), 1e-2)
+        self.mean.copy_(torch.from_numpy(mean).view(1, 3, 1, 1))
         self.std.copy_(torch.from_numpy(spread).view(1, 3, 1, 1))
+
+    def _resize(self, images: torch.Tensor) -> torch.Tensor:
+        pixels = images.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+        return functional.interpolate(
+            pixels, size=(self.size, self.size), mode="bilinear", align_corners=False, antialias=True
+        )

@@ -1,4 +1,4 @@
-"""Release bundles: a folder with graph, manifest, golden images and reference profile, named by its content."""
+"""Release bundles: a folder with graph, manifest, certificate, golden images and reference, named by its content."""
 
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from include.storage import Store, digest_folder
 
 GRAPH = "model.onnx"
 MANIFEST = "release.json"
+CERTIFICATE = "certificate.json"
 REFERENCE = "reference.parquet"
 GRAPH_INPUT = "images"
 GRAPH_OUTPUT = "probabilities"
@@ -65,6 +66,11 @@ class Bundle:
     def graph(self) -> Path:
         """ONNX graph: uint8 [N, H, W, 3] in, float32 probabilities [N, classes] out."""
         return self.folder / GRAPH
+
+    @property
+    def certificate(self) -> Path:
+        """Signed certificate of the version; a bundle without one is not served."""
+        return self.folder / CERTIFICATE
 
     @property
     def reference(self) -> Path:

@@ -49,7 +49,8 @@ def test_a_delivery_becomes_an_announced_dataset(play_run, stages, machine, ledg
     assert (DatasetRef.model_validate(event["extra"]), event["partition_key"]) == (samples.DATASET, samples.DAY)
 
 
-def test_a_dataset_becomes_an_announced_candidate(play_run, stages, machine, tracking):
+def test_a_dataset_becomes_an_announced_candidate(play_run, stages, machine, tracking, api_server):
+    api_server.returned["cross_validate"] = []
     stages.replace("include.training.selection.select_dataset", samples.DATASET)
     stages.replace("include.training.selection.override_training", lambda project, _: project)
     stages.replace("include.training.fit.train_candidate", samples.MODEL)
@@ -67,11 +68,17 @@ def test_a_candidate_becomes_an_announced_version(play_run, stages, ledger_conne
     champion = samples.VERSION.model_copy(update={"model": samples.CHAMPION})
     stages.replace("include.evaluation.evaluate.evaluate_model", lambda model, *_: reports[model])
     stages.replace("include.registry.aliases.find_champion", champion)
+    stages.replace("include.evaluation.compare.compare_models", (samples.BETTER,))
+    stages.replace("include.registry.approval.needs_approval", False)
+    stages.replace("include.registry.approval.describe_promotion", "")
     stages.replace("include.registry.register.register_model", samples.VERSION)
     stages.replace("include.registry.model_card.card_address", "digits/reports/model_card/3/index.html")
 
     event = (ASSETS.candidate_model, samples.MODEL.model_dump(mode="json"))
-    tasks = ["select_candidate", "evaluate_candidate", "evaluate_champion", "decide_promotion", "register_model"]
+    tasks = [
+        "select_candidate", "evaluate_candidate", "evaluate_champion", "decide_promotion", "approve_promotion",
+        "register_model",
+    ]  # fmt: skip
     outcomes = play_run("promote_model", tasks, event=event)
 
     [announced] = outcomes["register_model"].announced

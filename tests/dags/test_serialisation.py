@@ -17,8 +17,10 @@ LINKS = {
     "maintain_platform": {},
     "train_model": {"train_candidate": {"MLflow run"}},
     "promote_model": {
-        "evaluate_candidate": {"MLflow run"},
-        "evaluate_champion": {"MLflow run"},
+        "evaluate_candidate": {"Evaluation", "MLflow run"},
+        "evaluate_champion": {"Evaluation", "MLflow run"},
+        "explain_candidate": {"Explanations", "MLflow run"},
+        "approve_promotion": {"Evaluation", "MLflow run"},
         "register_model": {"Model card"},
     },
     "deploy_model": {

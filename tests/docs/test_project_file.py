@@ -2,17 +2,18 @@
 
 import re
 from pathlib import Path
+from types import UnionType
 from typing import Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from include.project import Project
 
 PAGE = Path(__file__).parents[2] / "docs" / "project_file.md"
 ROW = re.compile(r"^\| `(?P<key>\w+)` \| (?P<type>.+?) \| (?P<default>.+?) \| (?P<bounds>.*?) ?\| (?P<meaning>.+) \|$")
-TYPES = {str: "text", int: "whole number", float: "number", bool: "true/false"}
+TYPES = {str: "text", int: "whole number", float: "number", bool: "true/false", dict: "table"}
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
@@ -44,10 +45,13 @@ def describe_type(field: FieldInfo) -> str:
     if get_origin(field.annotation) is Literal:
         *most, last = [f"`{value}`" for value in get_args(field.annotation)]
         return f"{', '.join(most)} or {last}"
+    if get_origin(field.annotation) is UnionType:
+        return TYPES[next(kind for kind in get_args(field.annotation) if kind is not type(None))]
     if get_origin(field.annotation) is not tuple:
-        return TYPES[field.annotation]
+        return TYPES[get_origin(field.annotation) or field.annotation]
     entry = get_args(field.annotation)[0]
-    return "list of " + (TYPES.get(entry) or ", ".join(f"`{value}`" for value in get_args(entry)))
+    values = get_args(entry) or getattr(entry, "model_fields", ())
+    return "list of " + (TYPES.get(entry) or ", ".join(f"`{value}`" for value in values))
 
 
 def describe_bounds(field: FieldInfo) -> str:
@@ -76,7 +80,7 @@ def test_defaults_are_those_of_the_code():
         if field.is_required():
             assert written[key] == "required", key
         else:
-            default = list(field.default) if isinstance(field.default, tuple) else field.default
+            default = TypeAdapter(field.annotation).dump_python(field.default, mode="json")
             assert yaml.safe_load(written[key].strip("`")) == default, key
 
 

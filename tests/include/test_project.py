@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from include.errors import ProjectFileError
-from include.project import Project, SourceConfig, load_project, load_projects
+from include.project import EthicsConfig, GovernanceConfig, Project, SourceConfig, load_project, load_projects
 
 GOOD = "name: parts\nclasses: [good, bad]\n"
 
@@ -34,6 +34,7 @@ def test_the_shipped_project_loads(project: Project):
         (GOOD + "1: 2\n", "1: Keys should be strings"),
         (GOOD + "[a]: 2\n", "not readable as YAML"),
         ("name: parts\nclasses: [good, good]\n", "name a class twice"),
+        (GOOD + "evaluation: {costs: {goood: {bad: 5}}}\n", "evaluation.costs names goood"),
         ("name: parts\nclasses: [good]\n", "at least 2"),
         ("name: parts\nclasses: [1, 2]\n", "classes.0: Input should be a valid string (got 1)"),
         ("name: parts\n", "classes: required, but not there"),
@@ -123,3 +124,18 @@ def test_a_broken_file_is_told_apart_and_hides_no_other(tmp_path: Path):
 def test_a_project_cannot_be_changed(project: Project):
     with pytest.raises(ValueError, match="frozen"):
         project.name = "other"
+
+
+def test_an_approver_gets_answers():
+    answers = {"intended_use": "x", "stakeholders": ["x"], "ethics": dict.fromkeys(EthicsConfig.model_fields, "x")}
+    for approval in ("first_release", "always"):
+        assert GovernanceConfig.model_validate(answers | {"approval": approval}).approval == approval
+        for name, value in (("intended_use", ""), ("stakeholders", []), ("ethics", {**answers["ethics"], "harm": ""})):
+            with pytest.raises(ValueError, match=f"approval '{approval}' needs answers .*: {name}"):
+                GovernanceConfig.model_validate(answers | {"approval": approval, name: value})
+    assert GovernanceConfig().approval == "auto"
+
+
+def test_the_shipped_project_answers_the_checklist(project: Project):
+    assert len(project.governance.ethics.checklist) == len(EthicsConfig.model_fields)
+    assert all(project.governance.ethics.checklist.values())

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from include.contracts import (
     BatchRef,
+    ComparisonReport,
     DatasetRef,
     DriftReport,
     EvaluationReport,
@@ -66,10 +67,12 @@ def evaluate(model: ModelRef, accuracy: float) -> EvaluationReport:
         worst_class_recall=accuracy,
         recall_by_class={"0": accuracy},
         accuracy_by_partition={DAY: accuracy},
+        page=f"{model.project}/reports/evaluation/{model.run_id}/index.html",
     )
 
 
 EVALUATION = evaluate(MODEL, 0.95)
+BETTER = ComparisonReport(measure="accuracy", better="higher", candidate=0.95, champion=0.9, low=0.01, high=0.09)
 PROMOTION = PromotionDecision(verdict="promote", candidate=EVALUATION, reasons=("better",))
 REJECTION = PromotionDecision(verdict="reject", candidate=evaluate(MODEL, 0.5), reasons=("accuracy 0.50", "too low"))
 VERSION = ModelVersionRef(model=MODEL, version=3, accuracy=0.95)

@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.errors import ArtifactNotFoundError
 from windhover.assets import announce, read_announcement
 from windhover.links import ENDPOINT, MODEL_CARD, page_of
-from windhover.operators.stage import StageOperator
+from windhover.operators.stage import StageOperator, name_attempt
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -73,13 +73,16 @@ class CompleteRolloutOperator(StageOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         from include.contracts import RolloutReport
         from include.deployment.rollout import complete_rollout
+        from include.ledger.audit import seal_chain
         from include.ledger.episodes import close_episodes
         from include.registry.aliases import crown_champion
 
         rollout, ledger = RolloutReport.model_validate(self.verdict).rollout, self.open_ledger()
+        project, reason = self.read_project().name, f"rollout {rollout.id} is healthy"
         complete_rollout(rollout, ledger)
-        crown_champion(rollout.release.model, ledger, self.open_tracking(), reason=f"rollout {rollout.id} is healthy")
-        close_episodes(ledger, self.read_project().name)
+        crown_champion(rollout.release.model, ledger, self.open_tracking(), reason=reason, who=name_attempt(context))
+        seal_chain(ledger, project, self.open_store())
+        close_episodes(ledger, project)
         self.evidence["Endpoint"] = self.read_settings().serving_page
         announce(reference := rollout.release.model_dump(mode="json"), self.outlets, context)
         return reference

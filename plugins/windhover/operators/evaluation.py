@@ -1,12 +1,13 @@
 """Operators that judge models."""
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from include.errors import ArtifactNotFoundError
 from windhover.assets import read_announcement
-from windhover.links import MLFLOW_RUN
-from windhover.operators.stage import StageOperator
+from windhover.links import EVALUATION, EXPLANATIONS, MLFLOW_RUN, page_of
+from windhover.operators.stage import StageOperator, name_attempt
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,7 +31,7 @@ class EvaluateCandidateOperator(StageOperator):
 
     template_fields: Sequence[str] = ("project", "candidate")
     template_fields_renderers: ClassVar[dict[str, str]] = {"project": "json", "candidate": "json"}
-    operator_extra_links = (MLFLOW_RUN,)
+    operator_extra_links = (EVALUATION, MLFLOW_RUN)
 
     def __init__(self, *, candidate: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -44,7 +45,28 @@ class EvaluateCandidateOperator(StageOperator):
         self.evidence["MLflow run"] = tracking.run_url(candidate.run_id)
         self.reads = [candidate, candidate.dataset]
         report = evaluate_model(candidate, candidate.dataset, self.read_project(), self.open_store(), tracking)
+        self.evidence["Evaluation"] = page_of(report.page)
         return report.model_dump(mode="json")
+
+
+class ExplainCandidateOperator(EvaluateCandidateOperator):
+    """Show where the candidate looks, and what is left of it without border, corners and colour; it gates nothing."""
+
+    operator_extra_links = (EXPLANATIONS, MLFLOW_RUN)
+
+    def execute(self, context: "Context") -> dict[str, Any] | None:
+        from include.contracts import ModelRef
+        from include.evaluation.probes import explain_model
+
+        candidate, tracking = ModelRef.model_validate(self.candidate), self.open_tracking()
+        self.evidence["MLflow run"] = tracking.run_url(candidate.run_id)
+        self.reads = [candidate, candidate.dataset]
+        address, removals = explain_model(candidate, self.read_project(), self.open_store(), tracking)
+        self.evidence["Explanations"] = page_of(address)
+        for one in removals:
+            level = logging.WARNING if one.suspicious else logging.INFO
+            self.log.log(level, "without %s: accuracy %.4f, %.4f lower", one.cue, one.accuracy, one.drop)
+        return {"page": address, "removals": [one.model_dump(mode="json") for one in removals]}
 
 
 class EvaluateChampionOperator(EvaluateCandidateOperator):
@@ -64,6 +86,7 @@ class EvaluateChampionOperator(EvaluateCandidateOperator):
         self.evidence["MLflow run"] = tracking.run_url(champion.model.run_id)
         self.reads = [champion.model, dataset]
         report = evaluate_model(champion.model, dataset, project, self.open_store(), tracking)
+        self.evidence["Evaluation"] = page_of(report.page)
         return report.model_dump(mode="json")
 
 
@@ -84,12 +107,14 @@ class DecidePromotionOperator(StageOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         from include.contracts import EvaluationReport
+        from include.evaluation.compare import compare_models
         from include.evaluation.decide import decide_promotion
         from include.ledger.models import record_decision
 
-        candidate = EvaluationReport.model_validate(self.candidate)
+        project, candidate = self.read_project(), EvaluationReport.model_validate(self.candidate)
         champion = EvaluationReport.model_validate(self.champion) if self.champion else None
-        decision = decide_promotion(candidate, champion, self.read_project().promotion)
-        record_decision(self.open_ledger(), decision)
+        comparisons = compare_models(candidate, champion, project, self.open_store()) if champion else ()
+        decision = decide_promotion(candidate, champion, project.promotion, comparisons)
+        record_decision(self.open_ledger(), decision, who=name_attempt(context))
         self.log.info("%s: %s", decision.verdict, "; ".join(decision.reasons))
         return decision.model_dump(mode="json")

@@ -54,6 +54,27 @@ def test_staged_folders_that_name_the_image_go_with_the_bytes_beside_it(write, r
     assert remove(gone) == ((), ())
 
 
+def test_answers_about_it_go_with_the_pages_that_show_it(any_store, remove, tmp_path):
+    def write_answers(test, *digests):
+        file = tmp_path / "answers.parquet"
+        pq.write_table(named(*digests), file)
+        any_store.write(f"digits/evaluations/{test}/0123456789ab.parquet", file.read_bytes())
+        any_store.write(f"digits/reports/evaluation/0123456789ab-{test}/index.html", b"page")
+
+    write_answers("aaaaaaaaaaaa", "sha256:x", "sha256:y")
+    write_answers("bbbbbbbbbbbb", "sha256:y")
+    any_store.write("digits/reports/explanations/0123456789ab/index.html", b"page")
+    files = (
+        "digits/evaluations/aaaaaaaaaaaa/0123456789ab.parquet",
+        "digits/reports/evaluation/0123456789ab-aaaaaaaaaaaa",
+        "digits/reports/explanations/0123456789ab",
+    )
+    assert remove("sha256:x") == (files, ())
+    assert not any(any_store.list(address) or any_store.exists(address) for address in files)
+    assert any_store.exists("digits/reports/evaluation/0123456789ab-bbbbbbbbbbbb/index.html")
+    assert remove("sha256:x") == ((), ())
+
+
 def test_staged_images_of_a_subject_go_even_if_none_was_published(write, remove, rows):
     write("digits/staging/2026-03-01/shard-0", manifest=named("sha256:x", subject=pa.array(["jane"])))
     assert remove(subject="joe") == ((), ())

@@ -4,20 +4,31 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
 
-import include.deployment.package as package
-from include.contracts import ModelRef, ModelVersionRef, ReleaseRef
+from include.contracts import EvaluationReport, ModelRef, ModelVersionRef, PromotionDecision, ReleaseRef
 from include.deployment.package import package_model
-from include.errors import ContractViolationError, DataQualityError, ParityError
+from include.errors import (
+    ArtifactNotFoundError,
+    ContractViolationError,
+    DataQualityError,
+    NotCertifiedError,
+    ParityError,
+)
+from include.ledger.certificates import find_certificate
 from include.ledger.releases import find_release
 from include.predictions import STATISTICS
+from include.registry.certificate import ORIGIN, issue_certificate
 from include.settings import REPOSITORY
 from include.storage import digest_folder
 from include.tracking import MODEL_FOLDER
+from include.vision.certificates import require_certificate
+from include.vision.export import export_graph
+from include.vision.graphs import graph_address
 from include.vision.networks import build_classifier
 from include.vision.releases import open_graph, open_release, run_graph
 from include.vision.weights import save_classifier
@@ -44,21 +55,33 @@ print(release.model_dump_json())
 
 
 @pytest.fixture
-def certify(publish, digit_images, project, tracking, tmp_path):
-    """Put an untrained classifier into MLflow as version 3, over a published dataset."""
+def certify(publish, digit_images, project, store, ledger, tracking, tmp_path):
+    """Put an untrained classifier into MLflow as version 3, over a published dataset, and certify it."""
 
-    def make(**split) -> ModelVersionRef:
+    def make(graph: bytes | None = None, *, certified: bool = True, **split) -> ModelVersionRef:
         dataset = publish(digit_images[:80], **split)
         torch.manual_seed(1)
         classifier = build_classifier(project.training, len(project.classes))
         weights = save_classifier(classifier, project.training, project.classes, tmp_path / "model")
         with tracking.connect() as client:
-            run = client.create_run(tracking.find_experiment(project.name))
+            run = client.create_run(tracking.find_experiment(project.name), tags=dict.fromkeys(ORIGIN.values(), KEY))
             client.log_artifacts(run.info.run_id, str(tmp_path / "model"), MODEL_FOLDER)
         model = ModelRef(project=project.name, key=KEY, run_id=run.info.run_id, weights=weights, dataset=dataset)
-        return ModelVersionRef(model=model, version=3, accuracy=0.9)
+        version = ModelVersionRef(model=model, version=3, accuracy=0.9)
+        if graph:
+            store.write(graph_address(model), graph)
+        if certified:
+            issue_certificate(version, promote(model), project, store, ledger, tracking)
+        return version
 
     return make
+
+
+def promote(model: ModelRef) -> PromotionDecision:
+    measured = dict.fromkeys(("accuracy", "macro_f1", "worst_class_recall"), 0.9)
+    report = {"model": model, "test_digest": KEY, "images": 10, "recall_by_class": {}, "accuracy_by_partition": {}}
+    candidate = EvaluationReport.model_validate(measured | report)
+    return PromotionDecision(verdict="promote", candidate=candidate, reasons=("accuracy 0.9 is enough",))
 
 
 def test_a_release_holds_all_it_needs_and_is_recorded(certify, project, store, ledger, tracking):
@@ -110,11 +133,34 @@ def test_another_release_of_golden_images_is_another_digest(certify, project, st
     assert len(open_release(store, second).manifest.golden) == 2
 
 
-def test_a_graph_that_answers_otherwise_is_not_released(certify, project, store, ledger, tracking, monkeypatch):
+def test_a_release_carries_the_certificate_of_its_version(certify, project, store, ledger, tracking):
     version = certify()
+    release = package_model(version, project, store, ledger, tracking)
+    certificate = require_certificate(release, open_release(store, release), store)
+    assert (certificate.version, certificate.model) == (3, version.model)
+    assert open_release(store, release).certificate.read_bytes() == find_certificate(ledger, project.name, 3)
+
+
+def test_a_version_without_a_certificate_is_not_released(certify, project, store, ledger, tracking):
+    version = certify(certified=False)
+    with pytest.raises(NotCertifiedError, match="version 3 has no certificate; run `register_model`"):
+        package_model(version, project, store, ledger, tracking)
+
+
+def test_another_graph_than_the_certified_one_is_not_released(certify, project, store, ledger, tracking):
+    version = certify()
+    graph = onnx.load_model_from_string(store.read(graph_address(version.model)))
+    graph.doc_string = "answers the same, and is another file"
+    store.write(graph_address(version.model), graph.SerializeToString())
+    with pytest.raises(NotCertifiedError, match=r"graph is sha256:.*, certified is sha256:"):
+        package_model(version, project, store, ledger, tracking)
+    with pytest.raises(ArtifactNotFoundError, match="has no release"):
+        find_release(ledger, project.name, store.list("digits/releases")[0])
+
+
+def test_a_graph_that_answers_otherwise_is_not_released(certify, project, store, ledger, tracking):
     torch.manual_seed(2)
-    stranger = package.export_graph(build_classifier(project.training, len(project.classes)).eval())
-    monkeypatch.setattr(package, "export_graph", lambda _: stranger)
+    version = certify(export_graph(build_classifier(project.training, len(project.classes)).eval()))
     with pytest.raises(ParityError, match=r"version 3 differs .* over 10 validation images"):
         package_model(version, project, store, ledger, tracking)
     assert not store.exists("digits/releases")

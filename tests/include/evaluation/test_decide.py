@@ -1,17 +1,21 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.contracts import DatasetRef, EvaluationReport, ModelRef
+from include.contracts import BudgetReport, ComparisonReport, DatasetRef, EvaluationReport, ModelRef
 from include.errors import ContractViolationError
 from include.evaluation.decide import decide_promotion
-from include.project import PromotionPolicy
+from include.project import GateConfig, PromotionPolicy
 from include.storage import digest_bytes
 
 POLICY = PromotionPolicy()
+SURE = PromotionPolicy(require_significance=True)
+MEASURES = {"log_loss": 0.2, "calibration_error": 0.05}
 
 
-def report(model="candidate", *, accuracy=0.95, recall=0.80, test="test", images=100):
+def report(model="candidate", *, accuracy=0.95, recall=0.80, test="test", images=100, measures=MEASURES):
     digest = digest_bytes(b"dataset")
     dataset = DatasetRef(project="p", address="p/images.lance", version=1, digest=digest, images=9, labelled=9)
     key = digest_bytes(model.encode())
@@ -24,11 +28,31 @@ def report(model="candidate", *, accuracy=0.95, recall=0.80, test="test", images
         worst_class_recall=recall,
         recall_by_class={"a": recall, "b": 1.0},
         accuracy_by_partition={"2026-03-01": accuracy},
+        measures=measures,
     )
 
 
 def champion(accuracy=0.94):
     return report("champion", accuracy=accuracy)
+
+
+def compare(candidate=0.95, incumbent=0.94, spread=0.02, measure="accuracy", better="higher"):
+    difference = candidate - incumbent
+    return ComparisonReport(
+        measure=measure,
+        better=better,
+        candidate=candidate,
+        champion=incumbent,
+        low=difference - spread,
+        high=difference + spread,
+        p_value=0.5 if measure == "accuracy" else None,
+    )
+
+
+def decide(candidate, incumbent, policy=POLICY, comparisons=None):
+    if comparisons is None:
+        comparisons = [compare(candidate.accuracy, incumbent.accuracy)] if incumbent else []
+    return decide_promotion(candidate, incumbent, policy, comparisons)
 
 
 @pytest.mark.parametrize(
@@ -46,37 +70,132 @@ def champion(accuracy=0.94):
     ],
 )
 def test_verdict(candidate, incumbent, verdict, reason):
-    decision = decide_promotion(candidate, incumbent, POLICY)
+    decision = decide(candidate, incumbent)
     assert decision.verdict == verdict
     assert any(reason in line for line in decision.reasons), decision.reasons
     assert (decision.candidate, decision.champion) == (candidate, incumbent)
 
 
-@pytest.mark.parametrize(("accuracy", "verdict"), [(0.94, "promote"), (0.931, "promote"), (0.93, "reject")])
-def test_a_tolerated_drop_must_not_be_used_up(accuracy, verdict):
-    policy = PromotionPolicy(max_accuracy_drop=0.01)
-    assert decide_promotion(report(accuracy=accuracy), champion(), policy).verdict == verdict
+@pytest.mark.parametrize(
+    ("gate", "verdict", "reason"),
+    [
+        (GateConfig(measure="calibration_error", max=0.05), "promote", "calibration_error 0.0500 <= 0.0500, its gate"),
+        (GateConfig(measure="calibration_error", max=0.04), "reject", "calibration_error 0.0500 > 0.0400, its gate"),
+        (GateConfig(measure="macro_f1", min=0.95), "promote", "macro_f1 0.9500 >= 0.9500, its gate"),
+        (GateConfig(measure="macro_f1", min=0.96), "reject", "macro_f1 0.9500 < 0.9600, its gate"),
+        (GateConfig(measure="log_loss", min=0.1, max=0.15), "reject", "log_loss 0.2000 > 0.1500, its gate"),
+    ],
+)
+def test_a_gate_is_reached_or_not(gate, verdict, reason):
+    decision = decide(report(), None, PromotionPolicy(gates=(gate,)))
+    assert (decision.verdict, reason in decision.reasons) == (verdict, True), decision.reasons
+
+
+@pytest.mark.parametrize(
+    ("exceeded", "verdict"), [((), "promote"), (("latency_ms 9 is above the budget of 5",), "reject")]
+)
+def test_a_budget_is_kept_or_not(exceeded, verdict):
+    costs = {"latency_ms": 9, "images_per_second": 1, "model_mb": 1, "memory_mb": 1}
+    budget = BudgetReport(**costs, exceeded=exceeded)
+    decision = decide(report().model_copy(update={"budget": budget}), None)
+    assert decision.verdict == verdict
+    assert (exceeded or ("within the budgets of an answer",))[0] in decision.reasons
+
+
+@pytest.mark.parametrize("measures", [{}, {"auc_roc": math.nan}, {"auc_roc": math.inf}])
+def test_a_gate_without_a_measure_is_an_error_and_no_pass(measures):
+    policy = PromotionPolicy(gates=(GateConfig(measure="auc_roc", min=-1e9, max=1e9),))
+    with pytest.raises(ContractViolationError, match="'auc_roc' has nothing to judge"):
+        decide(report(measures=measures), None, policy)
+
+
+@pytest.mark.parametrize("comparisons", [[], [compare(measure="macro_f1")]])
+def test_a_champion_that_was_not_compared_is_an_error_and_no_pass(comparisons):
+    with pytest.raises(ContractViolationError, match="better_on names 'accuracy', on which the two models were not"):
+        decide(report(), champion(), comparisons=comparisons)
+
+
+def test_better_on_a_measure_where_less_is_better():
+    policy = PromotionPolicy(better_on="log_loss")
+    accuracy, loss = compare(0.94, 0.94), {"measure": "log_loss", "better": "lower"}
+    assert decide(report(), champion(), policy, [accuracy, compare(0.1, 0.2, **loss)]).verdict == "promote"
+    assert decide(report(), champion(), policy, [accuracy, compare(0.2, 0.1, **loss)]).verdict == "reject"
+
+
+@pytest.mark.parametrize(
+    ("spread", "verdict"), [(0.02, "not_enough_evidence"), (0.01, "not_enough_evidence"), (0.009, "promote")]
+)
+def test_a_gain_that_may_be_chance_is_not_enough_where_significance_is_required(spread, verdict):
+    comparisons = [compare(0.95, 0.94, spread)]
+    assert decide(report(), champion(), POLICY, comparisons).verdict == "promote"
+    decision = decide(report(), champion(), SURE, comparisons)
+    assert decision.verdict == verdict
+    assert "McNemar p 0.5" in str(decision.reasons)
+
+
+@pytest.mark.parametrize("policy", [POLICY, SURE])
+def test_no_better_is_a_rejection_however_wide_the_interval(policy):
+    assert decide(report(accuracy=0.94), champion(), policy, [compare(0.94, 0.94, 0.5)]).verdict == "reject"
+
+
+@pytest.mark.parametrize(("drop", "verdict"), [(0.0, "reject"), (0.029, "reject"), (0.03, "promote")])
+def test_another_measure_must_not_be_shown_to_be_worse_than_tolerated(drop, verdict):
+    policy = PromotionPolicy(max_accuracy_drop=drop)
+    loss = compare(0.25, 0.20, 0.02, measure="log_loss", better="lower")
+    decision = decide(report(), champion(), policy, [compare(0.95, 0.94, 0.001), loss])
+    assert decision.verdict == verdict
+    assert any("worse: log_loss 0.2500 against" in line for line in decision.reasons) == (verdict == "reject")
+
+
+@pytest.mark.parametrize(
+    ("drop", "gated", "verdict"),
+    [(0.0, True, "not_enough_evidence"), (0.01, True, "promote"), (0.0, False, "promote")],
+)
+def test_a_gated_measure_must_be_shown_to_be_no_worse_where_significance_is_required(drop, gated, verdict):
+    gates = (GateConfig(measure="macro_f1", min=0.5),) if gated else ()
+    policy = PromotionPolicy(require_significance=True, max_accuracy_drop=drop, gates=gates)
+    comparisons = [compare(0.95, 0.90, 0.01), compare(0.95, 0.94, 0.015, measure="macro_f1")]
+    assert decide(report(), champion(), policy, comparisons).verdict == verdict
+
+
+def test_a_rejection_weighs_more_than_missing_evidence():
+    decision = decide(report(recall=0.1), champion(), SURE, [compare(0.95, 0.94, 0.5)])
+    assert decision.verdict == "reject"
+    assert len(decision.reasons) == 1
 
 
 def test_a_rejection_gives_only_what_failed():
-    decision = decide_promotion(report(accuracy=0.5, recall=0.1), champion(), POLICY)
+    decision = decide(report(accuracy=0.5, recall=0.1), champion(), comparisons=[compare(0.5, 0.94, 0.5)])
     assert len(decision.reasons) == 3
     assert all("<" in line or "no better" in line for line in decision.reasons)
 
 
 def test_refuses_to_compare_across_test_sets():
     with pytest.raises(ContractViolationError, match="evaluate both on the candidate's dataset"):
-        decide_promotion(report(test="other"), champion(), POLICY)
+        decide(report(test="other"), champion())
 
 
-@given(st.floats(0, 1), st.floats(0, 1), st.one_of(st.none(), st.floats(0, 1)), st.floats(0, 0.2))
-def test_a_promoted_model_meets_every_rule_and_says_why(accuracy, recall, incumbent, drop):
-    policy = PromotionPolicy(max_accuracy_drop=drop)
+fractions = st.floats(0, 1)
+
+
+@given(fractions, fractions, st.one_of(st.none(), fractions), st.floats(0, 0.2), st.floats(0, 0.3), st.booleans())
+def test_a_promoted_model_meets_every_rule_and_says_why(accuracy, recall, incumbent, drop, spread, sure):
+    policy = PromotionPolicy(max_accuracy_drop=drop, require_significance=sure)
     old = None if incumbent is None else champion(incumbent)
-    decision = decide_promotion(report(accuracy=accuracy, recall=recall), old, policy)
+    comparisons = [] if incumbent is None else [compare(accuracy, incumbent, spread)]
+    decision = decide(report(accuracy=accuracy, recall=recall), old, policy, comparisons)
     assert decision.reasons
-    rules = [accuracy >= 0.85 - 1e-9, recall >= 0.60 - 1e-9, incumbent is None or accuracy > incumbent - drop - 1e-9]
+
+    def holds(slack):
+        gain = math.inf if incumbent is None else accuracy - incumbent
+        floors = accuracy >= 0.85 - slack and recall >= 0.60 - slack
+        return floors and gain > -slack, gain - spread > -slack or not sure
+
+    loose, strict = holds(2e-9), holds(-2e-9)
     if decision.verdict == "promote":
-        assert all(rules)
+        assert all(loose)
+    elif decision.verdict == "reject":
+        assert not strict[0]
     else:
-        assert not all([accuracy >= 0.85, recall >= 0.60, incumbent is None or accuracy > incumbent - drop + 1e-9])
+        assert loose[0]
+        assert not strict[1]

@@ -1,14 +1,18 @@
+import io
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from include.contracts import DatasetRef, ModelRef
 from include.errors import ContractViolationError, DataQualityError, ServiceUnavailableError
-from include.evaluation.evaluate import draw_confusion, evaluate_model, measure
+from include.evaluation.evaluate import evaluate_model, measure
+from include.evaluation.slices import SLICE_COLUMNS
 from include.storage import digest_bytes
-from include.tracking import confusion_path, evaluation_folder
-from include.vision.images import ImageSet, read_split, split_digest
+from include.tracking import calibration_path, confusion_path, evaluation_folder
+from include.vision.images import ImageSet, read_sealed_split, split_digest
 from include.vision.networks import build_classifier
 from include.vision.weights import save_classifier
 
@@ -43,7 +47,7 @@ def evaluate(quick_project, store, tracking):
 
 def test_measures_the_sealed_test_split_only(make_model, evaluate, dataset, store, quick_project):
     report = evaluate(make_model(), dataset)
-    test = read_split(dataset, store, "test", quick_project.data)
+    test, _ = read_sealed_split(dataset, store, [])
     assert report.images == len(test.labels) == 100
     assert report.test_digest == split_digest(test)
     assert set(report.accuracy_by_partition) == set(test.partitions) == {"2026-03-01", "2026-03-02"}
@@ -64,8 +68,12 @@ def test_two_datasets_stand_beside_each_other(make_model, evaluate, dataset, pub
         folder = evaluation_folder(report.test_digest)
         assert metrics[f"{folder}/accuracy"] == pytest.approx(report.accuracy)
         assert metrics[f"{folder}/images"] == report.images
-        assert tracking.read_artifact(model.run_id, confusion_path(report.test_digest)).startswith(b"\x89PNG")
-        assert json.loads(tracking.read_artifact(model.run_id, f"{folder}/report.json")) == report.model_dump()
+        assert metrics[f"{folder}/calibration_error"] == pytest.approx(report.measures["calibration_error"])
+        for path in (confusion_path(report.test_digest), calibration_path(report.test_digest)):
+            assert tracking.read_artifact(model.run_id, path).startswith(b"\x89PNG")
+        assert json.loads(tracking.read_artifact(model.run_id, f"{folder}/report.json")) == report.model_dump(
+            mode="json"
+        )
 
 
 def test_a_champion_of_older_classes_misses_the_new_one(make_model, evaluate, dataset, quick_project):
@@ -74,18 +82,48 @@ def test_a_champion_of_older_classes_misses_the_new_one(make_model, evaluate, da
     assert report.worst_class_recall == 0
 
 
-def test_numbers_of_a_small_case_by_hand():
+def test_answers_to_single_images_are_kept(make_model, evaluate, dataset, store):
+    report = evaluate(make_model(), dataset)
+    test, _ = read_sealed_split(dataset, store, [])
+    table = pq.read_table(io.BytesIO(store.read(report.answers)))
+    assert table["digest"].to_pylist() == test.digests
+    assert table["label"].to_pylist() == test.labels
+    right = np.array(table["predicted"].to_pylist()) == np.array(test.labels)
+    assert right.mean() == pytest.approx(report.accuracy)
+    np.testing.assert_allclose([sum(row) for row in table["probabilities"].to_pylist()], 1, atol=1e-5)
+
+
+def test_every_kind_of_measure_is_there(make_model, evaluate, dataset):
+    measures = evaluate(make_model(), dataset).measures
+    assert {"accuracy", "auc_roc", "f1_3", "gap_by_class", "worst_slice_accuracy", "invariance_shift"} < set(measures)
+    assert {"robustness_noise_1", "robustness_jpeg_3", "robustness"} < set(measures)
+    assert "invariance_flip" not in measures
+
+
+def test_a_budget_is_measured_where_there_is_one(make_model, dataset, quick_project, store, tracking):
+    model = make_model()
+    evaluation = quick_project.evaluation.model_copy(update={"max_model_mb": 0.001})
+    project = quick_project.model_copy(update={"evaluation": evaluation})
+    report = evaluate_model(model, dataset, project, store, tracking)
+    assert report.budget.latency_ms > 0
+    assert [reason.split()[0] for reason in report.budget.exceeded] == ["model_mb"]
+    assert evaluate_model(model, dataset, quick_project, store, tracking).budget is None
+
+
+def test_numbers_of_a_small_case_by_hand(answers, quick_project):
     digest = digest_bytes(b"x")
-    dataset = DatasetRef(project="p", address="a", version=1, digest=digest, images=4, labelled=4)
+    dataset = DatasetRef(project="p", address="a", version=1, digest=digest, images=6, labelled=6)
     model = ModelRef(project="p", key=digest, run_id="r", weights=digest, dataset=dataset)
-    test = ImageSet(
-        [], ["a", "a", "b", "b"], list("1234"), ["2026-03-01", "2026-03-01", "2026-03-01", "2026-03-02"], []
-    )
-    report = measure(model, test, ["a", "b", "b", "b"], ["a", "b"])
-    assert report.accuracy == 0.75
-    assert report.recall_by_class == {"a": 0.5, "b": 1.0}
-    assert report.macro_f1 == pytest.approx((2 / 3 + 0.8) / 2)
-    assert report.accuracy_by_partition == {"2026-03-01": pytest.approx(2 / 3), "2026-03-02": 1.0}
+    partitions = ["2026-03-01", "2026-03-01", "2026-03-01", "2026-03-02", "2026-03-02", "2026-03-02"]
+    test = ImageSet([], list(answers.labels), list("123456"), partitions, [])
+    rows = pa.table({"label": answers.labels, **{name: [None] * 6 for name in SLICE_COLUMNS if name != "label"}})
+    project = quick_project.model_copy(update={"classes": answers.classes})
+    report = measure(model, test, rows, answers, project)
+    assert report.accuracy == pytest.approx(4 / 6)
+    assert report.recall_by_class == {"a": 0.5, "b": 1.0, "c": 0.5}
+    assert report.accuracy_by_partition == {"2026-03-01": pytest.approx(2 / 3), "2026-03-02": pytest.approx(2 / 3)}
+    assert report.measures["gap_by_class"] == 0.5
+    assert [(one.value, one.accuracy) for one in report.slices] == [("a", 0.5), ("c", 0.5), ("b", 1.0)]
 
 
 def test_an_empty_test_split_is_no_pass(make_model, evaluate, publish, digit_images):
@@ -115,10 +153,3 @@ def test_weights_that_are_not_the_trained_ones_are_refused(make_model, evaluate,
 def test_a_dead_mlflow_is_reported(make_model, dataset, quick_project, store, dead_tracking):
     with pytest.raises(ServiceUnavailableError, match=dead_tracking.uri):
         evaluate_model(make_model(), dataset, quick_project, store, dead_tracking)
-
-
-def test_the_confusion_matrix_shows_counts():
-    figure = draw_confusion(np.array([[3, 1], [0, 2]]), ["cat", "dog"], "6 test images")
-    axes = figure.axes[0]
-    assert sorted(text.get_text() for text in axes.texts) == ["1", "2", "3"]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]

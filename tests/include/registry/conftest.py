@@ -1,7 +1,21 @@
 import pytest
+import torch
 
 from include.contracts import EvaluationReport, ModelRef, PromotionDecision
+from include.registry.certificate import ORIGIN
 from include.storage import digest_bytes
+from include.tracking import MODEL_FOLDER
+from include.vision.networks import build_classifier
+from include.vision.weights import save_classifier
+
+
+@pytest.fixture(scope="session")
+def trained(project, tmp_path_factory):
+    """Folder and weights of a classifier."""
+    folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(1)
+    classifier = build_classifier(project.training, len(project.classes))
+    return folder, save_classifier(classifier, project.training, project.classes, folder)
 
 
 @pytest.fixture
@@ -10,20 +24,23 @@ def dataset(publish, digit_images):
 
 
 @pytest.fixture
-def decide(quick_project, dataset, tracking):
+def decide(quick_project, dataset, tracking, trained):
     """A decision about a model with a run of its own."""
     runs = {}
 
     def make(model="m", *, verdict="promote", reasons=("accuracy 0.9900 is enough",), champion=None):
         if model not in runs:
+            tags = {tag: digest_bytes(name.encode()) for name, tag in ORIGIN.items()}
             with tracking.connect() as client:
-                runs[model] = client.create_run(tracking.find_experiment(quick_project.name)).info.run_id
+                run = client.create_run(tracking.find_experiment(quick_project.name), tags=tags)
+                client.log_artifacts(run.info.run_id, str(trained[0]), MODEL_FOLDER)
+            runs[model] = run.info.run_id
         report = EvaluationReport(
             model=ModelRef(
                 project=quick_project.name,
                 key=digest_bytes(f"{quick_project.name} {model}".encode()),
                 run_id=runs[model],
-                weights=digest_bytes(model.encode()),
+                weights=trained[1],
                 dataset=dataset,
             ),
             test_digest=digest_bytes(b"test"),

@@ -2,12 +2,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from include.errors import NotCertifiedError, ServiceUnavailableError
+from include.errors import ContractViolationError, NotCertifiedError, ServiceUnavailableError
+from include.ledger.audit import head_address, verify_chain
 from include.ledger.models import find_alias, find_model_version
 from include.registry import register
 from include.registry.model_card import card_address
 from include.registry.register import register_model
+from include.storage import digest_bytes
 from include.tracking import KEY_TAG
+from include.vision.certificates import certificate_address
 
 
 @pytest.fixture
@@ -51,12 +54,28 @@ def test_attempts_at_once_make_one_version(register_it, decide, quick_project, t
     assert len(list_versions(tracking, quick_project)) == 1
 
 
+def test_different_models_at_once_get_a_version_each(register_it, decide, quick_project, tracking, ledger, store):
+    decisions = [decide(name) for name in "abcab"]
+    with ThreadPoolExecutor(5) as pool:
+        versions = [version.version for version in pool.map(register_it, decisions)]
+    assert versions[:2] == versions[3:]
+    assert sorted(set(versions)) == [1, 2, 3]
+    stored = list_versions(tracking, quick_project)
+    assert sorted((int(version.version), version.status) for version in stored) == [(n, "READY") for n in (1, 2, 3)]
+    chain, sealed = verify_chain(ledger, quick_project.name, store)
+    assert sorted(entry.kind for entry in chain) == ["alias"] * 3 + ["registration"] * 3
+    assert sealed == 6
+
+
 def test_different_models_get_versions_in_turn(register_it, decide, read_alias):
     assert [register_it(decide(name)).version for name in ("a", "b", "a")] == [1, 2, 1]
     assert read_alias("candidate") == "2"
 
 
-@pytest.mark.parametrize("step", ["write_model_card", "move_alias", "mirror_aliases", "record_model_version"])
+@pytest.mark.parametrize(
+    "step",
+    ["issue_certificate", "write_model_card", "move_alias", "mirror_aliases", "record_model_version", "seal_chain"],
+)
 def test_a_crash_at_any_step_is_completed_by_the_retry(
     register_it, decide, quick_project, tracking, store, monkeypatch, step, read_alias
 ):
@@ -92,3 +111,20 @@ def test_a_dead_mlflow_registers_nothing(decide, quick_project, store, ledger, d
     with pytest.raises(ServiceUnavailableError, match=dead_tracking.uri):
         register_model(decision, quick_project, store, ledger, dead_tracking)
     assert find_model_version(ledger, quick_project.name, key=decision.candidate.model.key) is None
+
+
+def test_what_the_chain_says_of_a_registration(decide, quick_project, store, ledger, tracking):
+    version = register_model(decide(), quick_project, store, ledger, tracking, who="run 1")
+    (named, entry), sealed = verify_chain(ledger, quick_project.name, store)
+    assert (named.kind, named.who, sealed) == ("alias", "run 1", 2)
+    signed = store.read(certificate_address(quick_project.name, 1))
+    assert (entry.who, entry.why) == ("run 1", "accuracy 0.9900 is enough")
+    assert entry.payload == {"version": 1, "model": version.model.key, "certificate": digest_bytes(signed)}
+
+
+def test_nothing_is_registered_on_a_chain_that_was_tampered_with(register_it, decide, quick_project, store, ledger):
+    register_it(decide("a"))
+    store.remove(head_address(quick_project.name))
+    with pytest.raises(ContractViolationError, match="audit chain of"):
+        register_it(decide("b"))
+    assert find_model_version(ledger, quick_project.name, version=2) is None

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -23,10 +24,23 @@ import sqlalchemy as sa
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from include.contracts import DatasetRef, ModelRef, ModelVersionRef, ReleaseRef
+from include.contracts import (
+    ApprovalReport,
+    DatasetRef,
+    EvaluationReport,
+    ModelRef,
+    ModelVersionRef,
+    PromotionDecision,
+    ReleaseRef,
+)
+from include.contracts.governance import Certificate
 from include.ledger.releases import record_release, start_rollout
+from include.project import Project
 from include.settings import REPOSITORY, Settings
+from include.storage import digest_bytes
+from include.storage.signing import Signer
 from include.vision.releases import (
+    CERTIFICATE,
     GRAPH,
     REFERENCE,
     DecodingLimits,
@@ -99,11 +113,50 @@ def build_graph(classes: int, favourite: int) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
-@pytest.fixture
-def make_release(store, ledger, project):
-    """Publish and record a release that favours the class of its version number."""
+def certify(version: ModelVersionRef, graph: bytes, project: Project) -> dict:
+    """Certificate of a version that was promoted without a rival, to be signed."""
+    report = EvaluationReport(
+        model=version.model,
+        test_digest=SHA,
+        images=10,
+        accuracy=0.9,
+        macro_f1=0.9,
+        worst_class_recall=0.9,
+        recall_by_class=dict.fromkeys(project.classes, 0.9),
+        accuracy_by_partition={"2026-03-01": 0.9},
+    )
+    certificate = Certificate(
+        version=version.version,
+        model=version.model,
+        graph=digest_bytes(graph),
+        code=SHA,
+        lock=SHA,
+        configuration=SHA,
+        decision=PromotionDecision(verdict="promote", candidate=report, reasons=("accuracy 0.9 is enough",)),
+        policy=project.promotion.model_dump(mode="json"),
+        approvals=(ApprovalReport(approver="Someone", reason="looked at it", at=datetime(2026, 3, 1, tzinfo=UTC)),),
+        issued_at=datetime(2026, 3, 1, tzinfo=UTC),
+    )
+    return certificate.model_dump(mode="json")
 
-    def make(version: int = 1, *, name: str = "digits", answers=None, max_bytes: int = 100_000) -> ReleaseRef:
+
+@pytest.fixture
+def make_release(store, ledger, project, tmp_path):
+    """Publish and record a release that favours the class of its version number.
+
+    Its certificate, and the bytes that are carried of it once it is signed, can be spoiled.
+    """
+    signer = Signer(tmp_path / "home", store)
+
+    def make(
+        version: int = 1,
+        *,
+        name: str = "digits",
+        answers=None,
+        max_bytes: int = 100_000,
+        spoil=lambda document: document,
+        spoil_signed=lambda signed: signed,
+    ) -> ReleaseRef:
         exported = build_graph(len(project.classes), version % len(project.classes))
         image = np.full((20, 20, 3), 10 * version % 256, dtype=np.uint8)
         found = run_graph(open_graph(exported), image[None])[0] if answers is None else np.asarray(answers)
@@ -124,10 +177,11 @@ def make_release(store, ledger, project):
             tolerance=1e-4,
         )
         files = {GRAPH: exported, golden.file: encode_png(image), REFERENCE: b"not read here"}
-        address, digest = publish_bundle(store, manifest, files)
         dataset = DatasetRef(project=name, address=f"{name}/images.lance", version=1, digest=SHA, images=1, labelled=1)
         model = ModelRef(project=name, key=SHA, run_id="run", weights=SHA, dataset=dataset)
         certified = ModelVersionRef(model=model, version=version, accuracy=0.9)
+        signed = spoil_signed(signer.sign(spoil(certify(certified, exported, project))))
+        address, digest = publish_bundle(store, manifest, files if signed is None else {**files, CERTIFICATE: signed})
         release = ReleaseRef(model=certified, address=address, digest=digest, parity=0.0)
         record_release(ledger, release)
         return release

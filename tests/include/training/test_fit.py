@@ -14,6 +14,7 @@ from include.ledger.tables import candidates
 from include.settings import REPOSITORY
 from include.tracking import CURVES, KEY_TAG
 from include.training import fit
+from include.training.checkpoints import Checkpoints
 from include.training.fit import train_candidate
 from include.training.provenance import candidate_key
 from include.vision.weights import load_classifier
@@ -107,10 +108,9 @@ def test_two_attempts_at_once_agree_on_one_model(train):
     assert models[0] == models[1]
 
 
-def test_a_killed_attempt_leaves_nothing_and_its_run_is_closed(train, quick_project, dataset, store, ledger, tracking):
-    long = quick_project.model_copy(
-        update={"training": quick_project.training.model_copy(update={"epochs": 1000, "min_images": 11})}
-    )
+def test_a_killed_attempt_is_gone_on_with_in_the_same_run(quick_project, dataset, store, ledger, tracking, caplog):
+    training = quick_project.training.model_copy(update={"epochs": 40})
+    long = quick_project.model_copy(update={"training": training})
     arguments = [long.model_dump_json(), dataset.model_dump_json(), str(store.root)]
     places = [ledger.url.render_as_string(hide_password=False), tracking.uri]
     command = [sys.executable, "-c", TRAIN, *arguments, *places]
@@ -123,11 +123,27 @@ def test_a_killed_attempt_leaves_nothing_and_its_run_is_closed(train, quick_proj
     assert killed.info.status == "RUNNING"
     assert find_candidate(ledger, candidate_key(long, dataset)) is None
 
+    caplog.set_level(logging.INFO)
+    model = train_candidate(long, dataset, store, ledger, tracking, "second")
+    assert "going on after epoch" in caplog.text
+    assert [(run.info.run_id, run.info.status) for run in list_runs(tracking, long)] == [(model.run_id, "FINISHED")]
+    assert model.run_id == killed.info.run_id
     with tracking.connect() as client:
-        client.set_tag(killed.info.run_id, KEY_TAG, candidate_key(quick_project, dataset))
+        history = client.get_metric_history(model.run_id, "train_loss")
+    assert [point.step for point in history] == list(range(1, 41))
+    assert store.list(f"{long.name}/checkpoints") == []
+
+    with ledger.begin() as connection:
+        connection.execute(sa.delete(candidates))
+    assert train_candidate(long, dataset, store, ledger, tracking, "undisturbed").weights == model.weights
+
+
+def test_a_checkpoint_that_a_kill_left_beside_its_candidate_is_removed(train, quick_project, dataset, store):
     model = train()
-    states = {run.info.run_id: run.info.status for run in list_runs(tracking, quick_project)}
-    assert states == {killed.info.run_id: "KILLED", model.run_id: "FINISHED"}
+    left = Checkpoints(store, quick_project.name, model.key)
+    store.write(left.address, b"written before the kill")
+    assert train() == model
+    assert not store.exists(left.address)
 
 
 def wait_for_epoch(tracking, project, attempt, seconds=120):

@@ -6,7 +6,7 @@ from include.contracts import DatasetRef
 from include.settings import REPOSITORY
 from include.storage import digest_bytes
 from include.training import provenance
-from include.training.provenance import candidate_key, digest_code
+from include.training.provenance import candidate_key, describe_environment, digest_code
 
 DATASET = DatasetRef(
     project="digits", address="digits/images.lance", version=3, digest=digest_bytes(b"a"), images=9, labelled=9
@@ -46,3 +46,11 @@ def test_the_code_digest_follows_the_sources_and_not_their_place(tmp_path):
     assert digest_code(tmp_path) == digest_code()
     (tmp_path / "vision" / "networks.py").write_text("changed")
     assert digest_code(tmp_path) != digest_code()
+
+
+def test_the_environment_names_what_else_makes_the_weights(project, monkeypatch, tmp_path):
+    described = describe_environment(project)
+    assert described["windhover.lock"] == digest_bytes((REPOSITORY / "requirements.lock").read_bytes())
+    assert all(described.values())
+    monkeypatch.setattr(provenance, "LOCK", tmp_path / "absent")
+    assert describe_environment(project)["windhover.lock"] == "none"

@@ -1,7 +1,7 @@
 import pytest
 
 from include.errors import DataQualityError
-from include.training.samples import read_samples
+from include.training.samples import Samples, read_samples
 
 
 def test_reads_train_and_validation_and_never_test(publish, digit_images, quick_project, store):
@@ -45,3 +45,11 @@ def test_no_validation_images_is_an_error(publish, digit_images, quick_project, 
 def test_an_empty_dataset_is_an_error(publish, quick_project, store):
     with pytest.raises(DataQualityError, match="0 labelled training images"):
         read_samples(quick_project, publish([]), store)
+
+
+def test_images_are_taken_by_place_from_the_store_as_from_a_list(publish, digit_images, quick_project, store):
+    train, _ = read_samples(quick_project, publish(digit_images), store)
+    listed = Samples(list(train.images), train.targets)
+    places = [7, 0, 249, 7]
+    assert all((one == other).all() for one, other in zip(train.take(places), listed.take(places), strict=True))
+    assert train.take([]) == listed.take([]) == []

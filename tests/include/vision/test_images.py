@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 
 from include.contracts import DatasetRef
-from include.errors import ArtifactNotFoundError
+from include.errors import ArtifactNotFoundError, ContractViolationError
 from include.project import DataConfig
 from include.storage import digest_bytes
 from include.vision.decoding import encode_canonical
-from include.vision.images import digest_rows, read_rows, read_split, select_as_of, split_digest
+from include.vision.images import digest_rows, read_rows, read_sealed_split, read_split, select_as_of, split_digest
 from include.vision.schema import IMAGES
 from tests.include.rows import MOMENT, make_row
 
@@ -112,7 +112,7 @@ def test_a_near_duplicate_of_a_test_image_is_not_trained_on(write, store, digit_
     ]
     dataset = write(pa.Table.from_pylist(rows, schema=IMAGES))
     assert set(read_split(dataset, store, "train", DATA).groups) == {"specimen-2", "specimen-3"}
-    assert read_split(dataset, store, "test", DATA).groups == ["specimen-0"]
+    assert read_sealed_split(dataset, store, [])[0].groups == ["specimen-0"]
     unguarded = DATA.model_copy(update={"near_duplicate_bits": 0})
     assert len(read_split(dataset, store, "train", unguarded).groups) == 3
 
@@ -160,3 +160,13 @@ def test_a_forged_moment_is_not_taken_for_the_one_referred_to(write, store, digi
     then = select_as_of(write(make_history(digit_images)), MOMENT, store)
     with pytest.raises(ArtifactNotFoundError, match="as of 2026-03-03"):
         read_rows(then.model_copy(update={"as_of": MOMENT + timedelta(days=2)}), store, ["label"])
+
+
+def test_the_test_split_is_sealed(write, store, digit_images):
+    dataset = write(make_rows(digit_images, 20))
+    with pytest.raises(ContractViolationError, match=r"the test split of version 1 .* is sealed"):
+        read_split(dataset, store, "test", DATA)
+    images, rows = read_sealed_split(dataset, store, ["digest", "source", "brightness"])
+    assert rows.column_names == ["digest", "source", "brightness"]
+    assert rows["digest"].to_pylist() == images.digests == sorted(images.digests)
+    assert len(images.images) == 10

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import Dropout
 
 from include.errors import ContractViolationError
 from include.project import TrainingConfig
-from include.vision.networks import build_classifier
+from include.vision.networks import build_classifier, find_head
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,25 @@ def test_probabilities_do_not_depend_on_the_batch_size():
     assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-6)
     assert classifier.predict_probabilities(images, batch_size=2) == pytest.approx(probabilities, abs=1e-6)
     assert classifier.predict_probabilities([]).shape == (0, 10)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "head"), [("small_cnn", "18"), ("resnet18", "fc"), ("squeezenet1_1", "classifier.1")]
+)
+def test_the_head_scores_the_classes(architecture, head):
+    network = build_classifier(TrainingConfig(architecture=architecture, image_size=48), 7).network
+    assert find_head(network) == head
+    assert len(network.get_submodule(head).weight) == 7
+
+
+@pytest.mark.parametrize("architecture", ["small_cnn", "mobilenet_v3_small", "squeezenet1_1"])
+def test_dropout_is_that_of_the_head(architecture):
+    training = TrainingConfig(architecture=architecture, image_size=64, dropout=0.7)
+    dropouts = [module.p for module in build_classifier(training, 3).network.modules() if isinstance(module, Dropout)]
+    assert dropouts == [0.7]
+
+
+def test_dropout_inside_a_transformer_is_left_alone():
+    training = TrainingConfig(architecture="vit_b_32", image_size=32, dropout=0.7)
+    dropouts = {module.p for module in build_classifier(training, 3).network.modules() if isinstance(module, Dropout)}
+    assert dropouts == {0.0}

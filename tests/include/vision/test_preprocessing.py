@@ -48,3 +48,21 @@ def test_shrinking_averages_instead_of_skipping_pixels():
     stripes[:, ::2] = 255
     small = Preprocess(16).prepare([stripes]) * 0.25 + 0.5
     assert small[..., 1:-1].numpy() == pytest.approx(0.5, abs=0.05)
+
+
+def test_statistics_are_those_of_all_pixels_whatever_the_sizes(images):
+    mixed = [images[0], images[1][:7, :5], images[2]]
+    preprocess = Preprocess(16)
+    preprocess.learn_statistics(iter(mixed))
+    pixels = np.concatenate([image.reshape(-1, 3) for image in mixed]) / 255
+    assert preprocess.mean.flatten().numpy() == pytest.approx(pixels.mean(axis=0), abs=1e-6)
+    assert preprocess.std.flatten().numpy() == pytest.approx(pixels.std(axis=0), abs=1e-6)
+
+
+def test_gathered_colours_lie_between_0_and_1_and_normalise_to_the_prepared_batch(images):
+    preprocess = Preprocess(16)
+    preprocess.learn_statistics(images)
+    pixels = preprocess.gather(images)
+    assert pixels.min() >= 0
+    assert pixels.max() <= 1
+    assert torch.equal(preprocess.normalise(pixels), preprocess.prepare(images))

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from include.contracts import EvaluationReport, ModelRef, PromotionDecision
+from include.contracts import ComparisonReport, EvaluationReport, ModelRef, PromotionDecision
 from include.errors import ArtifactNotFoundError, DataQualityError
 from include.ledger.models import find_decision
 from tests.plugins.samples import CHAMPION, EVALUATION, MODEL, VERSION, evaluate
@@ -51,7 +51,10 @@ def test_candidate_is_measured_on_its_own_dataset(dag, api_server, stages, proje
     assert calls[0]["dataset"] == MODEL.dataset
     assert calls[0]["project"] == project
     assert EvaluationReport.model_validate(api_server.returned["evaluate_candidate"]) == EVALUATION
-    assert outcome.links == {"_link_mlflow_run": "http://mlflow:5500/#/runs/run1"}
+    assert outcome.links == {
+        "_link_evaluation": "/windhover/reports/digits/reports/evaluation/run1/index.html",
+        "_link_mlflow_run": "http://mlflow:5500/#/runs/run1",
+    }
 
 
 def test_an_evaluation_that_fails_still_links_the_run(dag, api_server, stages):
@@ -59,7 +62,7 @@ def test_an_evaluation_that_fails_still_links_the_run(dag, api_server, stages):
     api_server.returned["select_candidate"] = MODEL.model_dump(mode="json")
     outcome = run_task(api_server, dag, "evaluate_candidate")
     assert outcome.state == "failed"
-    assert outcome.links == {"_link_mlflow_run": "http://mlflow:5500/#/runs/run1"}
+    assert outcome.links == {"_link_evaluation": "", "_link_mlflow_run": "http://mlflow:5500/#/runs/run1"}
 
 
 def test_champion_is_measured_on_the_candidates_dataset(dag, api_server, stages):
@@ -72,7 +75,10 @@ def test_champion_is_measured_on_the_candidates_dataset(dag, api_server, stages)
     outcome = run_task(api_server, dag, "evaluate_champion")
 
     assert (calls[0]["model"], calls[0]["dataset"]) == (CHAMPION, dataset)
-    assert outcome.links == {"_link_mlflow_run": "http://mlflow:5500/#/runs/run0"}
+    assert outcome.links == {
+        "_link_evaluation": "/windhover/reports/digits/reports/evaluation/run0/index.html",
+        "_link_mlflow_run": "http://mlflow:5500/#/runs/run0",
+    }
 
 
 def test_without_a_champion_there_is_no_report_and_the_decision_knows_it(dag, api_server, stages, ledger_connection):
@@ -91,11 +97,20 @@ def test_without_a_champion_there_is_no_report_and_the_decision_knows_it(dag, ap
     assert find_decision(ledger_connection, MODEL.key) == decision
 
 
-def test_a_champion_that_is_better_stays(dag, api_server, ledger_connection):
+@pytest.mark.parametrize(("accuracy", "verdict"), [(0.99, "reject"), (0.9, "promote")])
+def test_a_champion_is_compared_and_stays_where_it_is_better(
+    dag, api_server, stages, ledger_connection, project, accuracy, verdict
+):
+    champion = evaluate(CHAMPION, accuracy)
+    bounds = {"low": 0.95 - accuracy - 0.01, "high": 0.95 - accuracy + 0.01}
+    compared = ComparisonReport(measure="accuracy", better="higher", candidate=0.95, champion=accuracy, **bounds)
+    calls = stages.replace("include.evaluation.compare.compare_models", (compared,))
     api_server.returned |= {
         "evaluate_candidate": EVALUATION.model_dump(mode="json"),
-        "evaluate_champion": evaluate(CHAMPION, 0.99).model_dump(mode="json"),
+        "evaluate_champion": champion.model_dump(mode="json"),
     }
     run_task(api_server, dag, "decide_promotion")
-    assert PromotionDecision.model_validate(api_server.returned["decide_promotion"]).verdict == "reject"
-    assert find_decision(ledger_connection, MODEL.key).verdict == "reject"
+    assert (calls[0]["candidate"], calls[0]["champion"], calls[0]["project"]) == (EVALUATION, champion, project)
+    decision = PromotionDecision.model_validate(api_server.returned["decide_promotion"])
+    assert (decision.verdict, decision.comparisons) == (verdict, (compared,))
+    assert find_decision(ledger_connection, MODEL.key) == decision

@@ -2,13 +2,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.contracts import DatasetRef, ModelRef
+from include.contracts import DatasetRef, FoldReport, ModelRef, StudyReport
 from include.errors import ContractViolationError, ServiceUnavailableError
 from tests.plugins.samples import DATASET, DRIFT, MODEL
 from tests.plugins.task_runs import NOW, make_event, make_run, run_task
 from windhover.assets import ProjectAssets
 
 ASSETS = ProjectAssets("digits")
+FOLDS = [FoldReport(fold=fold, images=9, accuracy=0.9, loss=0.3) for fold in range(2)]
 
 
 @pytest.fixture
@@ -62,8 +63,9 @@ def test_the_moment_is_no_training_setting(dag, api_server, stages, project):
     assert calls[0]["project"] == project
 
 
-def train(dag, api_server, run=None):
+def train(dag, api_server, run=None, folds=()):
     api_server.returned["select_dataset"] = DATASET.model_dump(mode="json")
+    api_server.returned["cross_validate"] = list(folds)
     return run_task(api_server, dag, "train_candidate", run)
 
 
@@ -125,3 +127,49 @@ def test_of_several_events_any_request_counts(dag, api_server, stages):
     ]
     run_task(api_server, dag, "select_dataset", make_run(dag.dag_id, consumed_asset_events=events))
     assert calls[0]["required"] is True
+
+
+def test_a_trial_task_works_until_its_run_has_used_its_minutes(dag, api_server, stages, project):
+    study = StudyReport(study="digits/a", completed=3, pruned=0, failed=0)
+    calls = stages.replace("include.training.trials.run_trials", study)
+    api_server.returned["select_dataset"] = DATASET.model_dump(mode="json")
+    dag.task_dict["run_trials"] = make_mapped(dag, "run_trials", worker=1)
+
+    outcome = run_task(api_server, dag, "run_trials")
+
+    assert (calls[0]["project"], calls[0]["dataset"]) == (project, DATASET)
+    assert calls[0]["deadline"] == NOW + timedelta(minutes=project.tuning.minutes)
+    assert StudyReport.model_validate(api_server.returned["run_trials"]) == study
+    assert outcome.task.reads == [DATASET]
+
+
+def test_a_fold_task_uses_the_chosen_settings(dag, api_server, stages, project):
+    chosen = project.model_copy(update={"title": "chosen"})
+    stages.replace("include.training.choice.choose_settings", chosen)
+    calls = stages.replace("include.training.folds.cross_validate", FOLDS[1])
+    api_server.returned["select_dataset"] = DATASET.model_dump(mode="json")
+    dag.task_dict["cross_validate"] = make_mapped(dag, "cross_validate", fold=1)
+
+    run_task(api_server, dag, "cross_validate")
+
+    assert (calls[0]["project"], calls[0]["fold"]) == (chosen, 1)
+    assert FoldReport.model_validate(api_server.returned["cross_validate"]) == FOLDS[1]
+
+
+def test_the_candidate_is_trained_with_the_chosen_settings_and_carries_the_folds(dag, api_server, stages, project):
+    chosen = project.model_copy(update={"title": "chosen"})
+    stages.replace("include.training.choice.choose_settings", chosen)
+    trained = stages.replace("include.training.fit.train_candidate", MODEL)
+    logged = stages.replace("include.training.folds.log_folds", {})
+
+    outcome = train(dag, api_server, folds=[fold.model_dump(mode="json") for fold in FOLDS])
+
+    assert outcome.state == "success"
+    assert trained[0]["project"] == chosen
+    assert (logged[0]["reports"], logged[0]["run_id"]) == (FOLDS, MODEL.run_id)
+
+
+def make_mapped(dag, task_id, **values):
+    """One task of those that a mapping makes, as the worker sees it."""
+    mapped = dag.task_dict[task_id]
+    return mapped.unmap({**mapped.partial_kwargs, **values})

@@ -7,15 +7,15 @@ import onnx
 import pytest
 import torch
 
-from include.deployment.export import batch_by_size, export_graph, measure_parity, predict_all
 from include.project import TrainingConfig
 from include.settings import REPOSITORY
+from include.vision.export import batch_by_size, export_graph, measure_parity, predict_all
 from include.vision.networks import build_classifier
 from include.vision.releases import open_graph, run_graph
 
 EXPORT = """
 import hashlib, torch
-from include.deployment.export import export_graph
+from include.vision.export import export_graph
 from include.project import TrainingConfig
 from include.vision.networks import build_classifier
 torch.manual_seed(3)

@@ -1,0 +1,10 @@
+"""Every place feeds whole epochs; how fast each is, no test asserts."""
+
+from benchmarks.training_feed import main
+
+
+def test_trains_from_every_place(capsys):
+    results = main(["--small", "12", "--large", "4", "--epochs", "1"])
+    assert all(set(result) == {"memory", "kept", "not kept"} for result in results)
+    assert all(speed > 0 for result in results for speed in result.values())
+    assert "| 12 x 64² |" in capsys.readouterr().out

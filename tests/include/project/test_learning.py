@@ -1,0 +1,47 @@
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from include.project import TrainingConfig, TuningConfig
+from include.project.learning import change_settings, read_setting
+
+RATES = {"learning_rate": {"choices": [0.01, 0.1]}}
+
+
+def test_settings_change_at_any_depth_and_the_rest_stays():
+    training = TrainingConfig(epochs=7)
+    changed = change_settings(training, {"learning_rate": 0.5, "augmentation.flip_horizontal": True})
+    assert (changed.epochs, changed.learning_rate, changed.augmentation.flip_horizontal) == (7, 0.5, True)
+    assert read_setting(changed, "augmentation.flip_horizontal") is True
+    assert not training.augmentation.flip_horizontal
+
+
+@pytest.mark.parametrize("name", ["lr", "augmentation", "augmentation.turn", "seed.more", "", "__class__"])
+def test_what_is_no_setting_is_refused(name):
+    with pytest.raises(ValueError, match="has no setting"):
+        change_settings(TrainingConfig(), {name: 1})
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"method": "grid", "search": {"learning_rate": {"low": 0.1, "high": 0.2}}}, "a grid needs `choices`"),
+        ({"method": "grid", "search": RATES, "trials": 1}, "has 2 combinations, but `trials` allows 1"),
+        ({"method": "tpe"}, "needs settings to try"),
+        ({"search": {"lr": {"choices": [1]}}}, "no setting 'lr'"),
+        ({"search": {"learning_rate": {"choices": [0.1, 5.0]}}}, "learning_rate: Input should be less than"),
+        ({"search": {"learning_rate": {"choices": [0.1, 0.1]}}}, "given twice"),
+        ({"search": {"epochs": {"low": 1.5, "high": 3}}}, "whole numbers only"),
+        ({"search": {"epochs": {"low": 0, "high": 3}}}, "epochs: Input should be greater"),
+        ({"search": {"schedule": {"low": 1, "high": 3}}}, "schedule is no number"),
+        ({"search": {"augmentation.flip_vertical": {"low": 0, "high": 1}}}, "is no number"),
+        ({"folds": 1}, "at least 2"),
+    ],
+)
+def test_a_search_that_cannot_work_is_refused_when_the_file_is_read(settings, reason):
+    with pytest.raises(ValidationError, match=reason):
+        TuningConfig.model_validate(settings)
+
+
+def test_a_bare_off_in_yaml_is_off():
+    assert TuningConfig.model_validate(yaml.safe_load("method: off")).method == "off"
