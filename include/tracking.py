@@ -27,6 +27,7 @@ MODEL_FOLDER = "model"
 WEIGHTS = "weights.safetensors"
 CURVES = "training/curves.png"
 KEY_TAG = "windhover.key"
+ERASED_TAG = "windhover.learned_from_erased"
 
 # MLflow's own defaults wait four minutes for a server that is not there; a task's retries do that better.
 CLIENT_DEFAULTS = {

@@ -200,12 +200,3 @@ forgotten = sa.Table(
     sa.Column("erasure", sa.BigInteger),
     _now(),
 )
-
-model_marks = sa.Table(
-    "model_marks",
-    metadata,
-    sa.Column("project", sa.Text, primary_key=True),
-    sa.Column("model_key", sa.Text, primary_key=True),
-    sa.Column("erasure", sa.BigInteger, primary_key=True, comment="What was erased after it was learned from."),
-    _now(),
-)

@@ -7,10 +7,11 @@ from pathlib import Path
 from include.contracts import DatasetRef, ModelRef
 from include.ledger import Ledger
 from include.ledger.datasets import record_read
+from include.ledger.erasures import list_marked_models
 from include.ledger.models import find_candidate, record_candidate
 from include.project import Project
 from include.storage import Store
-from include.tracking import Tracking
+from include.tracking import ERASED_TAG, Tracking
 from include.training.logbook import open_logbook
 from include.training.optimise import fit_classifier
 from include.training.provenance import candidate_key
@@ -33,6 +34,7 @@ def train_candidate(
     recorded = find_candidate(ledger, key)
     if recorded and tracking.holds_model(recorded):
         logger.info("already trained: %s", tracking.run_url(recorded.run_id))
+        _mark_if_erased(recorded, ledger, tracking)
         return recorded
     record_read(ledger, dataset, "train", run_name)
     train, validation = read_samples(project, dataset, store)
@@ -47,4 +49,16 @@ def train_candidate(
         weights = save_classifier(classifier, project.training, project.classes, Path(scratch))
         logbook.add_model(Path(scratch), best, weights)
     model = ModelRef(project=project.name, key=key, run_id=logbook.run_id, weights=weights, dataset=dataset)
-    return record_candidate(ledger, model, lost=recorded)
+    model = record_candidate(ledger, model, lost=recorded)
+    _mark_if_erased(model, ledger, tracking)
+    return model
+
+
+def _mark_if_erased(model: ModelRef, ledger: Ledger, tracking: Tracking) -> None:
+    """Mark it in MLflow, too, when images it learned from were forgotten while it was trained."""
+    if model.key not in list_marked_models(ledger, model.project):
+        return
+    with tracking.connect() as client:
+        # The reason that an erasure gave says more.
+        if ERASED_TAG not in client.get_run(model.run_id).data.tags:
+            client.set_tag(model.run_id, ERASED_TAG, "forgotten while it was trained")
