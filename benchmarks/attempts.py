@@ -4,7 +4,7 @@ import multiprocessing
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -200,6 +200,14 @@ def read_members(ground: Ground) -> list[tuple[str, str]]:
 def list_keys(rows: pa.Table) -> list[tuple[str, str]]:
     """List partition and digest of every row, sorted."""
     return sorted(zip(rows["partition"].to_pylist(), rows["digest"].to_pylist(), strict=True))
+
+
+def print_findings(lines: Mapping[str, object], failures: Sequence[str]) -> None:
+    """Print what was found as a table, and below it what did not complete."""
+    for name, value in lines.items():
+        print(f"{name:<26}{value}")
+    for failure in failures:
+        print(f"  {failure}")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from benchmarks.attempts import (
     keep_silent,
     list_keys,
     open_ground,
+    print_findings,
     read_members,
     read_rows,
     start_postgres,
@@ -151,10 +152,7 @@ def report(findings: Findings) -> None:
         "did not complete": len(findings.failures),
         "seconds": f"{findings.seconds:.0f}, in sequence {findings.sequential_seconds:.0f}",
     }
-    for name, value in lines.items():
-        print(f"{name:<24}{value}")
-    for failure in findings.failures:
-        print(f"  {failure}")
+    print_findings(lines, findings.failures)
 
 
 def main(arguments: Sequence[str] | None = None) -> Findings:

@@ -31,6 +31,7 @@ from benchmarks.attempts import (
     list_keys,
     open_ground,
     prepare,
+    print_findings,
     publish,
     read_members,
     read_rows,
@@ -213,10 +214,7 @@ def report(findings: Findings) -> None:
         "did not complete": len(findings.failures),
         "seconds": f"{findings.seconds:.0f}",
     }
-    for name, value in lines.items():
-        print(f"{name:<26}{value}")
-    for failure in findings.failures:
-        print(f"  {failure}")
+    print_findings(lines, findings.failures)
 
 
 def main(arguments: Sequence[str] | None = None) -> Findings:

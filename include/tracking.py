@@ -29,6 +29,7 @@ CURVES = "training/curves.png"
 KEY_TAG = "windhover.key"
 # Who started the training by hand: this person cannot approve it.
 TRAINER_TAG = "windhover.trained_by"
+ERASED_TAG = "windhover.learned_from_erased"
 
 # MLflow's own defaults wait four minutes for a server that is not there; a task's retries do that better.
 CLIENT_DEFAULTS = {

@@ -140,7 +140,8 @@ class ErasureReport(Contract):
     """Receipt of an erasure."""
 
     project: str
-    images: tuple[Digest, ...] = Field(description="Images that are gone.")
+    summary: str = Field(default="erased", description="What was found and erased, in words; maybe nothing.")
+    images: tuple[Digest, ...] = Field(description="Images that are refused from now on, and gone if they were there.")
     subject: str | None = Field(default=None, description="SHA-256 of the subject key, when one was named.")
     reason: str
     requested_by: str

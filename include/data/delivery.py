@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from include.contracts import BatchRef, QuarantineReason
 from include.data.arrivals import enter_images, is_image
 from include.data.sources import class_folders, coco, manifest
 from include.data.sources.collected import Collection, open_collection
 from include.data.sources.expanded import ExpandedFolder
-from include.data.sources.facts import Facts, Shot, date_observation
+from include.data.sources.facts import Facts, Shot, date_frame, date_observation
 from include.data.sources.facts import Label as Label
 from include.data.sources.folders import Folder, open_folder
 from include.data.sources.names import UnfitFileError as UnfitFileError
@@ -44,13 +44,6 @@ class Delivery:
     refused: dict[str, tuple[QuarantineReason, str]]
     origin: str
     sources: dict[str, str]
-
-    def read_image(self, name: str, max_bytes: int) -> bytes:
-        """Read one file of the delivery, following no link.
-
-        :raises UnfitFileError: there is no such regular file inside the delivery, or it is larger than `max_bytes`.
-        """
-        return self.images.read(name, max_bytes)
 
     def source_of(self, name: str) -> str:
         """Say where a file came from: a path or URI; of a frame, with its time (W3C Media Fragments 1.0)."""
@@ -118,13 +111,21 @@ def _spread(facts: Facts, frames: dict[str, tuple[str, int]]) -> Facts:
     for name in spread.names:
         clip, milliseconds = frames.get(name, (name, 0))
         if shot := facts.shots.get(clip):
-            observed_at = shot.observed_at + timedelta(milliseconds=milliseconds)
-            spread.shots[name] = Shot(observed_at, shot.group, shot.subject)
+            spread.shots[name] = Shot(date_frame(shot, milliseconds), shot.group, shot.subject)
         if clip in facts.labels:
-            spread.labels[name] = facts.labels[clip]
+            spread.labels[name] = tuple(
+                _date_label(label, shot, spread.shots.get(name)) for label in facts.labels[clip]
+            )
         if clip in facts.refused:
             spread.refused[name] = facts.refused[clip]
     return spread
+
+
+def _date_label(label: Label, clip: Shot | None, frame: Shot | None) -> Label:
+    """Let a clip's label be known of a frame no sooner than the frame; one that came before the clip is an error."""
+    if clip is None or frame is None or label.known_at < clip.observed_at:
+        return label
+    return Label(label.label, max(label.known_at, frame.observed_at))
 
 
 def _find_origin(source: SourceConfig, batch: BatchRef) -> str:

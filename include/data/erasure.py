@@ -1,15 +1,15 @@
 """Forget images for good: the rows, every old version and every derived file that holds them; keep a receipt."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import lance
-from lance.optimize import Compaction
 
 from include.contracts import ErasureReport, ErasureRequest
 from include.data.dataset import choose_compaction, hold_dataset, open_dataset, record_version
+from include.data.fragments import remove_versions, rewrite_fragments
 from include.data.remnants import find_golden, remove_remnants
 from include.errors import ArtifactNotFoundError, ContractViolationError
 from include.ledger import Ledger
@@ -19,12 +19,9 @@ from include.ledger.lineage import find_descendants, find_memberships, list_vers
 from include.ledger.models import find_candidate, find_model_version
 from include.project import Project
 from include.storage import Store
-from include.tracking import Tracking
+from include.tracking import ERASED_TAG, Tracking
 
 logger = logging.getLogger(__name__)
-
-MARK = "windhover.learned_from_erased"
-NEVER = timedelta(days=36_500)
 
 
 @dataclass(frozen=True)
@@ -84,8 +81,10 @@ def _erase(dataset: _Dataset, request: ErasureRequest, lease: Lease) -> ErasureR
     earlier = find_receipt(ledger, name, images, subject)
     if earlier and not removed and not files and not pending:
         return earlier
+    held_once = {one.digest for one in memberships}
     receipt = ErasureReport(
         project=name,
+        summary=earlier.summary if earlier and not held_once else _summarise(images, held_once, removed, files),
         images=images,
         subject=subject,
         reason=request.reason,
@@ -98,8 +97,25 @@ def _erase(dataset: _Dataset, request: ErasureRequest, lease: Lease) -> ErasureR
         pending=pending,
     )
     record_erasure(ledger, receipt)
-    logger.info("erased %d image(s) from %d version(s) and %d file(s)", len(images), len(removed), len(files))
+    logger.info("%s", receipt.summary)
     return receipt
+
+
+def _summarise(
+    images: Collection[str], held: Collection[str], versions: Collection[int], files: Collection[str]
+) -> str:
+    unknown = [image for image in images if image not in held]
+    if held:
+        words = f"{len(held)} image(s) are gone, with {len(versions)} version(s) and {len(files)} file(s)"
+        return f"{words}; never seen and only refused from now on: {', '.join(unknown)}" if unknown else words
+    if any("/staging/" in file for file in files):
+        return (
+            "only staged rows named it: they are gone, no dataset version ever held it, and it is refused from now on"
+        )
+    return (
+        "nothing was found and no image erased: no dataset version ever held what was named, mistyped perhaps; "
+        "it is refused from now on"
+    )
 
 
 def _erase_rows(held: _Dataset, lease: Lease) -> tuple[int | None, tuple[int, ...]]:
@@ -112,35 +128,20 @@ def _erase_rows(held: _Dataset, lease: Lease) -> tuple[int | None, tuple[int, ..
     holding = [one for one in numbers if dataset.checkout_version(one).count_rows(held.condition)]
     if not holding:
         # A killed publication may have left files that no version refers to.
-        with held.ledger.begin() as connection:
-            lease.guard(connection)
-            dataset.cleanup_old_versions(older_than=NEVER, delete_unverified=True)
+        remove_versions(dataset, (), lease, held.ledger)
         return None, ()
     with held.ledger.begin() as connection:
         lease.guard(connection)
         dataset.delete(held.condition)
-    dataset = _write_anew(held, lease)
+    # Until the files are written anew, the bytes of deleted rows stay in them.
+    options: Any = {**choose_compaction(held.project), "materialize_deletions_threshold": 0.0}
+    rewrite_fragments(open_dataset(held.project, held.store), options, lease, held.ledger)
+    dataset = open_dataset(held.project, held.store)
     record_version(held.project, dataset, held.store, held.ledger, lease)
     # Also a version in which the row was deleted already may refer to the file with its bytes.
     removed = tuple(one for one in _list_versions(dataset) if min(holding) <= one < dataset.version)
-    for tag, tagged in dataset.tags.list().items():
-        if tagged["version"] in removed:
-            dataset.tags.delete(tag)
-    # Nobody else writes while the lease is held, so that what no version refers to is a killed attempt's.
-    dataset.cleanup_old_versions(versions=list(removed), delete_unverified=True)
+    remove_versions(dataset, removed, lease, held.ledger)
     return dataset.version, removed
-
-
-def _write_anew(held: _Dataset, lease: Lease) -> lance.LanceDataset:
-    """Write the files with deleted rows anew: until then, the bytes of the rows stay in them."""
-    dataset = open_dataset(held.project, held.store)
-    options: Any = {**choose_compaction(held.project), "materialize_deletions_threshold": 0.0}
-    rewrites = [task.execute(dataset) for task in Compaction.plan(dataset, options).tasks]
-    if rewrites:
-        with held.ledger.begin() as connection:
-            lease.guard(connection)
-            Compaction.commit(dataset, rewrites)
-    return open_dataset(held.project, held.store)
 
 
 def _list_versions(dataset: lance.LanceDataset) -> list[int]:
@@ -154,8 +155,8 @@ def _mark_models(receipt: ErasureReport, ledger: Ledger, tracking: Tracking) -> 
         try:
             with tracking.connect() as client:
                 if model:
-                    client.set_tag(model.run_id, MARK, receipt.reason)
+                    client.set_tag(model.run_id, ERASED_TAG, receipt.reason)
                 if version:
-                    client.set_model_version_tag(receipt.project, str(version.version), MARK, receipt.reason)
+                    client.set_model_version_tag(receipt.project, str(version.version), ERASED_TAG, receipt.reason)
         except ArtifactNotFoundError:
             logger.info("MLflow holds nothing of model %s any more", key)

@@ -4,17 +4,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import lance
-from lance.optimize import Compaction
 
 from include.contracts import DatasetRef
 from include.data.dataset import choose_compaction, hold_dataset, open_dataset, record_version
+from include.data.fragments import remove_versions, rewrite_fragments
 from include.ledger import Ledger
 from include.ledger.datasets import find_latest_dataset, list_used_versions
 from include.ledger.quality import list_settled_partitions
 from include.project import Project
 from include.storage import Store
-
-NEVER = timedelta(days=36_500)
 
 
 def compact_dataset(project: Project, store: Store, ledger: Ledger, holder: str) -> DatasetRef | None:
@@ -24,14 +22,8 @@ def compact_dataset(project: Project, store: Store, ledger: Ledger, holder: str)
     :raises LeaseHeldError: partitions were being published for a whole minute.
     """
     with hold_dataset(project, ledger, holder) as lease:
-        dataset = open_dataset(project, store)
-        plan = Compaction.plan(dataset, choose_compaction(project))
-        if not plan.num_tasks():
+        if not rewrite_fragments(open_dataset(project, store), choose_compaction(project), lease, ledger):
             return None
-        rewrites = [task.execute(dataset) for task in plan.tasks]
-        with ledger.begin() as connection:
-            lease.guard(connection)
-            Compaction.commit(dataset, rewrites)
         return record_version(project, open_dataset(project, store), store, ledger, lease)
 
 
@@ -48,16 +40,7 @@ def clean_versions(project: Project, store: Store, ledger: Ledger, holder: str) 
         latest = find_latest_dataset(ledger, project.name)
         needed = list_used_versions(ledger, project.name) | {dataset.version} | ({latest.version} if latest else set())
         old = [number for number in _find_old(dataset, project.data.keep_versions_days) if number not in needed]
-        with ledger.begin() as connection:
-            # Whoever is overtaken cannot commit any more, so that files of no version are nobody's.
-            lease.guard(connection)
-            dataset.cleanup_old_versions(older_than=NEVER, delete_unverified=True)
-            if not old:
-                return ()
-            for tag, tagged in dataset.tags.list().items():
-                if tagged["version"] in old:
-                    dataset.tags.delete(tag)
-            dataset.cleanup_old_versions(versions=old, delete_unverified=True)
+        remove_versions(dataset, old, lease, ledger)
     return tuple(old)
 
 

@@ -7,7 +7,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from include.contracts import ErasureReport
 from include.ledger.database import Ledger
-from include.ledger.tables import candidates, erasures, forgotten, memberships, model_marks
+from include.ledger.lineage import LEARNED_FROM
+from include.ledger.tables import candidates, erasures, forgotten, memberships
 from include.storage import digest_bytes
 
 
@@ -40,13 +41,10 @@ def find_images_of(ledger: Ledger, project: str, subject: str) -> list[str]:
 
 
 def record_erasure(ledger: Ledger, receipt: ErasureReport) -> int:
-    """Keep the receipt, mark the models, and take the subject's key out of the ledger; return the receipt's number."""
+    """Keep the receipt, and take the subject's key out of the ledger; return the receipt's number."""
     row = sa.insert(erasures).values(project=receipt.project, receipt=receipt.model_dump(mode="json"))
     with ledger.begin() as connection:
         number = connection.scalar(row.returning(erasures.c.id))
-        marks = [{"project": receipt.project, "model_key": key, "erasure": number} for key in receipt.models]
-        if marks:
-            connection.execute(insert(model_marks).values(marks).on_conflict_do_nothing())
         gone = sa.and_(memberships.c.project == receipt.project, memberships.c.digest.in_(receipt.images))
         connection.execute(sa.update(memberships).where(gone).values(subject=None))
     return int(number or 0)
@@ -67,9 +65,13 @@ def list_erasures(ledger: Ledger, project: str) -> list[tuple[ErasureReport, dat
 
 
 def list_marked_models(ledger: Ledger, project: str) -> dict[str, str]:
-    """Return the run of every model that learned from something erased since, by model key."""
-    marked = sa.join(model_marks, candidates, model_marks.c.model_key == candidates.c.key)
-    query = sa.select(candidates.c.key, candidates.c.model["run_id"].as_string()).select_from(marked)
+    """Return the run of every model that learned from something forgotten since, by model key.
+
+    Also of one that was recorded after the erasure, because it was being trained meanwhile.
+    """
+    gone = sa.and_(forgotten.c.project == memberships.c.project, forgotten.c.name == memberships.c.digest)
+    marked = sa.join(candidates, memberships, LEARNED_FROM).join(forgotten, gone)
+    query = sa.select(candidates.c.key, candidates.c.model["run_id"].as_string()).select_from(marked).distinct()
     with ledger.begin() as connection:
-        rows = connection.execute(query.where(model_marks.c.project == project)).all()
+        rows = connection.execute(query.where(candidates.c.project == project)).all()
     return {key: run for key, run in rows}  # noqa: C416 - dict() of rows loses their types

@@ -7,6 +7,14 @@ import sqlalchemy as sa
 from include.ledger.database import Ledger
 from include.ledger.tables import candidates, dataset_versions, memberships, releases
 
+VERSION = candidates.c.model["dataset"]["version"].as_integer()
+# Joins candidates with the images that their dataset versions held.
+LEARNED_FROM = sa.and_(
+    memberships.c.project == candidates.c.project,
+    memberships.c.since_version <= VERSION,
+    sa.or_(memberships.c.until_version.is_(None), memberships.c.until_version > VERSION),
+)
+
 
 @dataclass(frozen=True)
 class Membership:
@@ -47,20 +55,15 @@ def find_memberships(
 
 def find_descendants(ledger: Ledger, project: str, image: str) -> list[Descendant]:
     """Return every model trained on a dataset version that held an image, once for each release of it."""
-    version = candidates.c.model["dataset"]["version"].as_integer()
     key = releases.c.release["model"]["model"]["key"].as_string()
-    held = sa.and_(
-        memberships.c.project == candidates.c.project,
-        memberships.c.digest == image,
-        memberships.c.since_version <= version,
-        sa.or_(memberships.c.until_version.is_(None), memberships.c.until_version > version),
-    )
     carried = sa.and_(releases.c.project == candidates.c.project, key == candidates.c.key)
-    joined = sa.join(candidates, memberships, held).outerjoin(releases, carried)
-    columns = (candidates.c.key, candidates.c.model["run_id"].as_string(), version, releases.c.digest)
-    query = sa.select(*columns).select_from(joined).where(candidates.c.project == project).distinct()
+    joined = sa.join(candidates, memberships, LEARNED_FROM).outerjoin(releases, carried)
+    columns = (candidates.c.key, candidates.c.model["run_id"].as_string(), VERSION, releases.c.digest)
+    query = (
+        sa.select(*columns).select_from(joined).where(candidates.c.project == project, memberships.c.digest == image)
+    )
     with ledger.begin() as connection:
-        return [Descendant(*row) for row in connection.execute(query.order_by(version, candidates.c.key))]
+        return [Descendant(*row) for row in connection.execute(query.distinct().order_by(VERSION, candidates.c.key))]
 
 
 def list_version_numbers(ledger: Ledger, project: str) -> list[int]:

@@ -201,15 +201,6 @@ forgotten = sa.Table(
     _now(),
 )
 
-model_marks = sa.Table(
-    "model_marks",
-    metadata,
-    sa.Column("project", sa.Text, primary_key=True),
-    sa.Column("model_key", sa.Text, primary_key=True),
-    sa.Column("erasure", sa.BigInteger, primary_key=True, comment="What was erased after it was learned from."),
-    _now(),
-)
-
 certificates = sa.Table(
     "certificates",
     metadata,

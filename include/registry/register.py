@@ -19,7 +19,7 @@ from include.registry.aliases import CANDIDATE, mirror_aliases
 from include.registry.certificate import issue_certificate
 from include.registry.model_card import write_model_card
 from include.storage import Store, digest_bytes
-from include.tracking import KEY_TAG, MODEL_FOLDER, Tracking
+from include.tracking import ERASED_TAG, KEY_TAG, MODEL_FOLDER, Tracking
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +88,7 @@ def _find_or_create(client: MlflowClient, decision: PromotionDecision) -> ModelV
     found = _find_versions(client, model.project, model.key)
     if not found:
         _create_registered_model(client, model.project)
+        run = client.get_run(model.run_id)
         tags = {
             KEY_TAG: model.key,
             "windhover.dataset": model.dataset.digest,
@@ -95,7 +96,9 @@ def _find_or_create(client: MlflowClient, decision: PromotionDecision) -> ModelV
             "windhover.test": decision.candidate.test_digest,
             "windhover.decision": f"{decision.verdict}: {'; '.join(decision.reasons)}",
         }
-        source = f"{client.get_run(model.run_id).info.artifact_uri}/{MODEL_FOLDER}"
+        if ERASED_TAG in run.data.tags:
+            tags[ERASED_TAG] = run.data.tags[ERASED_TAG]
+        source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
         client.create_model_version(model.project, source, model.run_id, tags=tags, await_creation_for=0)
         found = _find_versions(client, model.project, model.key)
     # MLflow's client resends a request whose answer was lost, and then there are two versions of one key.

@@ -7,10 +7,11 @@ from pathlib import Path
 from include.contracts import DatasetRef, ModelRef
 from include.ledger import Ledger
 from include.ledger.datasets import record_read
+from include.ledger.erasures import list_marked_models
 from include.ledger.models import find_candidate, record_candidate
 from include.project import Project
 from include.storage import Store
-from include.tracking import Tracking
+from include.tracking import ERASED_TAG, Tracking
 from include.training.checkpoints import Checkpoints
 from include.training.logbook import open_logbook
 from include.training.optimise import fit_classifier
@@ -22,13 +23,20 @@ logger = logging.getLogger(__name__)
 
 
 def train_candidate(
-    project: Project, dataset: DatasetRef, store: Store, ledger: Ledger, tracking: Tracking, run_name: str
+    project: Project,
+    dataset: DatasetRef,
+    store: Store,
+    ledger: Ledger,
+    tracking: Tracking,
+    run_name: str,
+    trained_by: str | None = None,
 ) -> ModelRef:
     """Train a model, or find the one already trained from the same data, code, configuration and seed.
 
     An attempt that was killed is gone on with after its last whole epoch, and ends in the same weights.
 
     :param run_name: Name of the MLflow run, for people.
+    :param trained_by: Who started it by hand, and cannot approve the model.
     :raises DataQualityError: the dataset cannot be learned from; the message has the counts.
     :raises ServiceUnavailableError: MLflow or the ledger does not answer.
     """
@@ -38,12 +46,13 @@ def train_candidate(
     if recorded and tracking.holds_model(recorded):
         logger.info("already trained: %s", tracking.run_url(recorded.run_id))
         checkpoints.remove()
+        _mark_if_erased(recorded, ledger, tracking)
         return recorded
     record_read(ledger, dataset, "train", run_name)
     train, validation = read_samples(project, dataset, store)
     logger.info("training on %d images, choosing weights on %d", len(train), len(validation))
     with (
-        open_logbook(tracking, project, dataset, key, run_name) as logbook,
+        open_logbook(tracking, project, dataset, key, run_name, trained_by) as logbook,
         tempfile.TemporaryDirectory() as scratch,
     ):
         classifier, best = fit_classifier(
@@ -52,6 +61,17 @@ def train_candidate(
         weights = save_classifier(classifier, project.training, project.classes, Path(scratch))
         logbook.add_model(Path(scratch), best, weights)
     model = ModelRef(project=project.name, key=key, run_id=logbook.run_id, weights=weights, dataset=dataset)
-    candidate = record_candidate(ledger, model, lost=recorded)
+    model = record_candidate(ledger, model, lost=recorded)
+    _mark_if_erased(model, ledger, tracking)
     checkpoints.remove()
-    return candidate
+    return model
+
+
+def _mark_if_erased(model: ModelRef, ledger: Ledger, tracking: Tracking) -> None:
+    """Mark it in MLflow, too, when images it learned from were forgotten while it was trained."""
+    if model.key not in list_marked_models(ledger, model.project):
+        return
+    with tracking.connect() as client:
+        # The reason that an erasure gave says more.
+        if ERASED_TAG not in client.get_run(model.run_id).data.tags:
+            client.set_tag(model.run_id, ERASED_TAG, "forgotten while it was trained")

@@ -16,7 +16,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from include.contracts import DatasetRef, Digest
 from include.errors import WindhoverError
 from include.project import Project
-from include.tracking import CURVES, KEY_TAG, MODEL_FOLDER, Tracking
+from include.tracking import CURVES, KEY_TAG, MODEL_FOLDER, TRAINER_TAG, Tracking
 from include.training.epochs import Epoch
 from include.training.provenance import describe_environment, digest_code, digest_configuration
 
@@ -65,14 +65,14 @@ class Logbook:
 
 @contextmanager
 def open_logbook(
-    tracking: Tracking, project: Project, dataset: DatasetRef, key: Digest, run_name: str
+    tracking: Tracking, project: Project, dataset: DatasetRef, key: Digest, run_name: str, trained_by: str | None = None
 ) -> Iterator[Logbook]:
     """Open the run of one training: FINISHED if the block ends, FAILED if it raises.
 
     A run of the same key that an earlier attempt left unfinished is gone on with; others are closed as KILLED.
     """
     experiment = tracking.find_experiment(project.name)
-    tags = _tags(project, dataset, key)
+    tags = _tags(project, dataset, key) | ({TRAINER_TAG: trained_by} if trained_by else {})
     run_id = _continue_run(tracking, experiment, tags) or _create_run(tracking, experiment, tags, run_name)
     logger.info("run %s: %s", run_name, tracking.run_url(run_id))
     try:

@@ -11,6 +11,7 @@ from include.contracts import DatasetRef, Digest
 from include.project import Project
 from include.settings import REPOSITORY
 from include.storage import digest_bytes
+from include.vision.pretrained import digest_pretrained
 
 SOURCES = ("training", "vision")
 LOCK = REPOSITORY / "requirements.lock"
@@ -24,6 +25,7 @@ def candidate_key(project: Project, dataset: DatasetRef) -> Digest:
         "code": digest_code(),
         "configuration": digest_configuration(project),
         "seed": project.training.seed,
+        "weights": digest_pretrained(project.training),
     }
     return digest_bytes(json.dumps(parts, sort_keys=True).encode())
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ class _Limits:
     max_aspect: float
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Decoded:
     """Pixels, which may be shrunk, and the size they have been coded in."""
 
@@ -126,9 +126,11 @@ def _decode(data: bytes, limits: _Limits, shrink: bool = False) -> _Decoded:
         decoded = _decode_png(data, limits) if kind == "PNG" else _decode_other(data, limits)
     turn = UPRIGHT.get(decoded.orientation)
     if turn is None:
-        return replace(decoded, image=_to_rgb(decoded.image))
-    image = _to_rgb(decoded.image.transpose(turn))
-    return replace(decoded, image=image, size=image.size, stored=None)
+        decoded.image = _to_rgb(decoded.image)
+    else:
+        decoded.image, decoded.stored = _to_rgb(decoded.image.transpose(turn)), None
+        decoded.size = decoded.image.size
+    return decoded
 
 
 def _find_format(data: bytes, formats: Collection[str]) -> str:

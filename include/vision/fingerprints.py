@@ -1,6 +1,6 @@
 """Fingerprint images: a perceptual hash, a small embedding and statistics of light, all of one reduced image."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,8 @@ def reduce_image(image: Image.Image) -> NDArray[np.uint8]:
         image = image.resize([min(side, SAMPLED_SIDE) for side in image.size], Image.Resampling.NEAREST)
     if image.size != (SIDE, SIDE):
         image = image.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=1.0)
-    return np.asarray(image)
+    # `np.asarray` takes the same way with several detours.
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(SIDE, SIDE, 3)
 
 
 def fingerprint(images: Sequence[NDArray[np.uint8]]) -> Fingerprints:
@@ -51,14 +52,22 @@ def fingerprint(images: Sequence[NDArray[np.uint8]]) -> Fingerprints:
     lowest frequencies of the DCT of 32 x 32 luma, each against their median. Luma is that of ITU-R BT.601;
     sharpness is after Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy" (ICPR 2000).
     """
-    parts = [_fingerprint(images[start : start + CHUNK]) for start in range(0, max(1, len(images)), CHUNK)]
+    pixels = np.empty((min(CHUNK, len(images)), SIDE**2, 3), np.uint8)
+    luma = np.empty(pixels.shape[:2], np.float32)
+    chunks = [images[start : start + CHUNK] for start in range(0, max(1, len(images)), CHUNK)]
+    # Memory that the chunks share: the system fills what it hands out anew with zeros, page by page.
+    parts = [_fingerprint(chunk, pixels[: len(chunk)], luma[: len(chunk)]) for chunk in chunks]
     return Fingerprints(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def _fingerprint(images: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[Any]]:
-    """Yield the columns of `Fingerprints` in their order."""
-    reduced = np.empty((len(images), SIDE**2, 3), np.uint8)
-    flat = np.empty((len(images), SIDE**2), np.float32)
+def _fingerprint(
+    images: Sequence[NDArray[np.uint8]], reduced: NDArray[np.uint8], flat: NDArray[np.float32]
+) -> list[NDArray[Any]]:
+    """Return the columns of `Fingerprints` in their order.
+
+    :param reduced: Room for pixels, [N, 4096, 3].
+    :param flat: Room for luma, [N, 4096].
+    """
     for image, pixels, grey in zip(images, reduced, flat, strict=True):
         small = image if image.shape == (SIDE, SIDE, 3) else reduce_image(Image.fromarray(image))
         pixels[:] = small.reshape(-1, 3)
@@ -66,13 +75,15 @@ def _fingerprint(images: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[Any]]:
         np.matmul(pixels.astype(np.float32), GREY, out=grey)
     luma = flat.reshape(-1, SIDE, SIDE)
     cells = _halve(luma)
-    yield _hash(cells)
-    yield np.rint(_halve(cells) * WHITE).astype(np.uint8).reshape(-1, EMBEDDING)
     brightness = flat.mean(axis=1)
-    yield brightness
-    yield np.sqrt(np.maximum(np.vecdot(flat, flat) / SIDE**2 - brightness**2, 0))
-    yield _saturate(reduced.reshape(-1, SIDE, SIDE, 3))
-    yield _sharpen(luma)
+    return [
+        _hash(cells),
+        np.rint(_halve(cells) * WHITE).astype(np.uint8).reshape(-1, EMBEDDING),
+        brightness,
+        np.sqrt(np.maximum(np.vecdot(flat, flat) / SIDE**2 - brightness**2, 0)),
+        _saturate(reduced.reshape(-1, SIDE, SIDE, 3)),
+        _sharpen(luma),
+    ]
 
 
 def _halve(luma: NDArray[np.float32]) -> NDArray[np.float32]:

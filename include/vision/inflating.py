@@ -19,7 +19,7 @@ def inflate_png(data: bytes) -> tuple[bytes, bool]:
 
     Decoders fill what is missing with black and pass over what is too much, and neither is an honest picture.
 
-    :param data: What `strip_metadata` returns; its header is believed, so hold that against the limits first.
+    :param data: What `strip_png` returns; its header is believed, so hold that against the limits first.
     :raises RejectedImageError: pixels are missing or damaged.
     """
     size = _count_bytes(*struct.unpack_from(">IIBB2xB", data, 16))

@@ -17,12 +17,13 @@ JPEG_SIGNATURE = b"\xff\xd8\xff"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 # What ends the coded pixels of a JPEG: a marker that is no stuffed byte, no restart and no fill byte.
-_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _SOI, _EOI, _SOS, _APP0, _APP1, _APP14, _TEM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0x01
 # Baseline, extended and progressive frames, Huffman and quantisation tables, restart interval, scan, end.
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 _KEPT_SEGMENTS = _FRAMES | {0xC4, 0xDB, 0xDD, _SOS, _EOI}
 _OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_BARE = frozenset({_SOI, _EOI, _TEM})  # markers without a segment
 _JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 _ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
 # A scan of a few bytes still costs a pass over the whole picture; encoders write ten.
@@ -51,17 +52,6 @@ class Stripped:
     pictures: int = 1  # of an animated PNG
 
 
-def strip_metadata(data: bytes) -> bytes:
-    """Return a JPEG or PNG file without metadata, thumbnails, further pictures and trailing bytes.
-
-    Its pixels decode to those of the original. Which way up they belong is gone too. A JPEG that ends too early is
-    stripped as far as it goes: its decoder refuses it.
-
-    :raises RejectedImageError: the file is no JPEG or PNG, is damaged, or coded in a way that not every decoder reads.
-    """
-    return (strip_png if data.startswith(PNG_SIGNATURE) else strip_jpeg)(data).image
-
-
 def read_orientation(exif: bytes) -> int:
     """Return the orientation (1-8) that Exif data asks for; 1 where it says nothing that can be understood.
 
@@ -86,17 +76,21 @@ def read_orientation(exif: bytes) -> int:
 def strip_jpeg(data: bytes) -> Stripped:
     """Strip a JPEG and tell what of its metadata decides on its pixels.
 
-    :raises RejectedImageError: as `strip_metadata`.
+    Its pixels decode to those of the original. One that ends too early is stripped as far as it goes: its decoder
+    refuses it.
+
+    :raises RejectedImageError: the file is no JPEG, or coded in a way that not every decoder reads.
     """
     kept, exif, frame, scans = [data[:2]], b"", b"", 0
     for marker, start, end in _walk_segments(data):
-        kept.append(_keep_segment(marker, data[start:end]))
+        segment = data[start:end]
+        kept.append(segment if marker in _KEPT_SEGMENTS else _reduce_segment(marker, segment))
         if marker == _SOS:
             scans += 1
         elif marker in _FRAMES:
-            frame = frame or data[start:end]
+            frame = frame or segment
         elif marker == _APP1 and not exif and not scans and data.startswith(_EXIF, start + 4):
-            exif = data[start + 4 : end]
+            exif = segment[4:]
     if scans > _MAX_SCANS:
         raise RejectedImageError("too_many_pixels", f"codes its pixels {scans} times over; {_MAX_SCANS} are allowed")
     width, height, components = _read_frame(frame)
@@ -107,8 +101,9 @@ def _walk_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield marker, start and end of each segment up to the end of the first picture; a scan's has its pixels."""
     position, room = 2, _count_parts(data)
     while found := _MARKER.search(data, position):
-        marker, start = data[found.end() - 1], found.start()
-        if marker in {_SOI, _EOI, _TEM}:
+        start = found.start()
+        marker = data[start + 1]
+        if marker in _BARE:
             position = start + 2
         else:
             position = start + 2 + max(2, int.from_bytes(data[start + 2 : start + 4], "big"))
@@ -123,10 +118,8 @@ def _walk_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         raise RejectedImageError("truncated", "falls into more segments than any encoder writes")
 
 
-def _keep_segment(marker: int, segment: bytes) -> bytes:
-    """Keep what decoding takes; of JFIF's and Adobe's segments only what decides on the transform of colours."""
-    if marker in _KEPT_SEGMENTS:
-        return segment
+def _reduce_segment(marker: int, segment: bytes) -> bytes:
+    """Keep of JFIF's and Adobe's segments what decides on the transform of colours, and nothing of others."""
     if marker == _APP0 and segment.startswith(b"JFIF\x00", 4) and len(segment) >= len(_JFIF):
         return _JFIF
     if marker == _APP14 and segment.startswith(b"Adobe", 4) and len(segment) > len(_ADOBE):
@@ -149,9 +142,9 @@ def _read_frame(segment: bytes) -> tuple[int, int, int]:
 
 
 def strip_png(data: bytes) -> Stripped:
-    """Strip a PNG and tell what of its metadata decides on its pixels.
+    """Strip a PNG and tell what of its metadata decides on its pixels, which decode to those of the original.
 
-    :raises RejectedImageError: as `strip_metadata`.
+    :raises RejectedImageError: the file is no PNG, or damaged.
     """
     if data[8:16] != b"\x00\x00\x00\x0dIHDR" or len(data) < _HEADER_BYTES:
         raise RejectedImageError("not_an_image", "the PNG has no header")

@@ -2,8 +2,9 @@
 
 import hashlib
 import io
+import mimetypes
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from include.contracts import BatchRef
@@ -59,11 +60,22 @@ def _unwrap(project: Project, content: Path, modified: dict[str, float]) -> dict
     wrapper = tops.pop() if len(tops) == 1 else ""
     if wrapper in {"", IMAGES, *project.classes}:
         return modified
+    inside = [name.removeprefix(f"{wrapper}/") for name in modified]
+    if project.source.layout == "class_folders" and _is_class(inside):
+        # Its name is misspelt, or missing in the project: to drop it would hide that.
+        return modified
     aside = content.with_name("wrapped")
     content.rename(aside)
     (aside / wrapper).rename(content)
     shutil.rmtree(aside)
     return {name.removeprefix(f"{wrapper}/"): at for name, at in modified.items()}
+
+
+def _is_class(names: Sequence[str]) -> bool:
+    """Tell a class from a wrapper, which holds folders, and of files only such as a licence beside them."""
+    direct = [name for name in names if "/" not in name]
+    kinds = (mimetypes.guess_type(name, strict=False)[0] or "" for name in direct)
+    return len(direct) == len(names) or any(kind.startswith(("image/", "video/")) for kind in kinds)
 
 
 def _prepare_list(project: Project, batch: BatchRef, web: Web) -> tuple[str, Fill]:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 from include.contracts import QuarantineReason
 from include.data.arrivals import SNAPSHOT
@@ -43,10 +43,19 @@ def name_group(source: SourceConfig, name: str) -> str:
 
 
 def date_observation(partition: str, modified: float | None) -> datetime:
-    """Say when a file counts as observed: with its day, or, in a snapshot, when it was last modified, or now.
+    """Say when a file counts as observed: by the end of its day, or, in a snapshot, when it was last modified, or now.
+
+    Of a day nothing else is known; earlier, a dataset read as of noon would hold what came in the evening.
 
     :param modified: POSIX time; None where nobody knows.
     """
     if partition != SNAPSHOT:
-        return datetime.combine(date.fromisoformat(partition), time(), UTC)
+        return datetime.combine(date.fromisoformat(partition), time.max, UTC)
     return datetime.now(UTC) if modified is None else datetime.fromtimestamp(modified, UTC)
+
+
+def date_frame(clip: Shot, milliseconds: int) -> datetime:
+    """Say when a frame of a clip was observed; where only the clip's day is known, with the clip."""
+    if clip.observed_at.time() == time.max:
+        return clip.observed_at
+    return clip.observed_at + timedelta(milliseconds=milliseconds)

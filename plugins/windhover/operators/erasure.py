@@ -29,8 +29,8 @@ class ForgetImagesOperator(StageOperator):
         store, ledger, tracking = self.open_store(), self.open_ledger(), self.open_tracking()
         receipt = forget_images(self.read_project(), request, store, ledger, tracking, name_attempt(context))
         self.log.info(
-            "%d image(s) are gone, %d model(s) that learned from them are marked, %d release(s) have to be replaced; "
+            "%s; %d model(s) that learned from them are marked, %d release(s) have to be replaced; "
             "delete at the source: %s",
-            len(receipt.images), len(receipt.models), len(receipt.pending), ", ".join(receipt.sources) or "nothing",
+            receipt.summary, len(receipt.models), len(receipt.pending), ", ".join(receipt.sources) or "nothing",
         )  # fmt: skip
         return receipt.model_dump(mode="json")

@@ -161,7 +161,9 @@ class TrainModelOperator(LearningOperator):
         project, dataset = self.read_inputs()
         store, ledger, tracking = self.open_store(), self.open_ledger(), self.open_tracking()
         chosen = choose_settings(project, dataset, ledger, tracking)
-        model = train_candidate(chosen, dataset, store, ledger, tracking, run_name=context["run_id"])
+        model = train_candidate(
+            chosen, dataset, store, ledger, tracking, context["run_id"], context["dag_run"].triggering_user_name
+        )
         self.writes.append(model)
         self.evidence["MLflow run"] = tracking.run_url(model.run_id)
         self._log_folds(tracking, model.run_id)

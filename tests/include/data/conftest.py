@@ -3,12 +3,16 @@
 import csv
 import shutil
 
+import lance
+import pyarrow as pa
 import pytest
 
 from include.data.arrivals import find_complete_batch, plan_shards
+from include.data.dataset import create_dataset, hold_dataset, locate_dataset, record_version
 from include.data.ingestion import ingest_shard
 from include.data.validation import validate_partition
 from include.vision.decoding import encode_canonical
+from include.vision.schema import IMAGES
 
 DAY = "2026-11-02"
 
@@ -74,3 +78,17 @@ def make_day(landing, ledger, digit_images):
         return delivery
 
     return make
+
+
+@pytest.fixture
+def publish_rows(project, any_store, ledger):
+    """Append rows as one version of the dataset."""
+
+    def write(rows):
+        with hold_dataset(project, ledger, "test") as lease:
+            create_dataset(project, any_store)
+            table = pa.Table.from_pylist(rows, schema=IMAGES)
+            dataset = lance.write_dataset(table, any_store.uri(locate_dataset(project)), mode="append")
+            return record_version(project, dataset, any_store, ledger, lease)
+
+    return write

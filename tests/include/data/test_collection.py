@@ -50,16 +50,16 @@ def test_an_archive_becomes_a_folder_in_any_store(landing, any_store):
     batch, delivery = collect(make_project("{partition}.zip"), landing, any_store)
     assert batch.images == len(plan_shards(make_project("{partition}.zip"), batch)) == 2
     assert delivery.names == ("cat/1.png", "dog/2.png")
-    assert delivery.read_image("dog/2.png", 100) == b"dog/2.png"
+    assert delivery.images.read("dog/2.png", 100) == b"dog/2.png"
     assert delivery.source_of("dog/2.png") == f"{landing}/{DAY}.zip/dog/2.png"
-    assert {shot.observed_at.isoformat() for shot in delivery.shots.values()} == {f"{DAY}T00:00:00+00:00"}
+    assert {shot.observed_at.isoformat() for shot in delivery.shots.values()} == {f"{DAY}T23:59:59.999999+00:00"}
 
 
 def test_an_archive_in_an_object_store_is_read_there(store, s3_bucket):
     for name, data in (("a.zip", make_zip("cat/1.png")), ("a.zip._SUCCESS", b"")):
         obstore.put(open_bucket(s3_bucket), name, data)
     _, delivery = collect(make_project(f"{s3_bucket}/a.zip"), "", store)
-    assert delivery.read_image("cat/1.png", 100) == b"cat/1.png"
+    assert delivery.images.read("cat/1.png", 100) == b"cat/1.png"
 
 
 @pytest.mark.parametrize("names", [("pets/cat/1.png", "pets/dog/2.png"), ("cat/1.png", "dog/2.png")])

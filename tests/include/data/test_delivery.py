@@ -45,7 +45,7 @@ def test_a_worker_in_another_process_reads_the_same(day, open_day):
     delivery = open_day()
     copy = pickle.loads(pickle.dumps(delivery))  # noqa: S301 (our own bytes)
     assert copy == delivery
-    assert copy.read_image("shot-0000.png", 10_000) == (day.folder / "images" / "shot-0000.png").read_bytes()
+    assert copy.images.read("shot-0000.png", 10_000) == (day.folder / "images" / "shot-0000.png").read_bytes()
     assert len(pickle.dumps(delivery.images)) < 300
 
 
@@ -62,7 +62,7 @@ def test_what_is_no_regular_file_inside_is_refused_with_its_reason(day, open_day
     for name, reason in expected.items():
         assert name in delivery.names
         with pytest.raises(UnfitFileError) as raised:
-            delivery.read_image(name, 9)
+            delivery.images.read(name, 9)
         assert raised.value.reason == reason
         assert pickle.loads(pickle.dumps(raised.value)).reason == reason  # noqa: S301 (our own bytes)
 
@@ -78,7 +78,7 @@ def test_a_class_folders_file_was_observed_with_its_day_or_when_it_was_made(uri,
     delivery = open_delivery(project, find_complete_batch(project, str(landing), DAY), store)
     assert delivery.names == ("0/a.png",)
     assert delivery.shots["0/a.png"].observed_at == (
-        datetime(2026, 11, 2, tzinfo=UTC) if "{" in uri else datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC)
+        datetime(2026, 11, 2, 23, 59, 59, 999_999, UTC) if "{" in uri else datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC)
     )
 
 
@@ -91,8 +91,8 @@ def test_an_object_store_is_read_like_a_folder(project, day, landing, store, s3_
         open_delivery(project, find_complete_batch(project, place, DAY), store) for place in (str(landing), s3_bucket)
     )
     assert (remote.names, remote.shots, remote.labels) == (local.names, local.shots, local.labels)
-    assert [remote.read_image(name, 10_000) for name in remote.names] == [
-        local.read_image(name, 10_000) for name in local.names
+    assert [remote.images.read(name, 10_000) for name in remote.names] == [
+        local.images.read(name, 10_000) for name in local.names
     ]
     assert remote.source_of("shot-0000.png") == f"{s3_bucket}/digits/{DAY}/images/shot-0000.png"
 

@@ -9,8 +9,8 @@ import pytest
 from lance.fragment import write_fragments
 
 from include.contracts import ErasureRequest, ModelRef
-from include.data.dataset import create_dataset, hold_dataset, open_dataset, record_version
-from include.data.erasure import MARK, forget_images
+from include.data.dataset import hold_dataset, open_dataset
+from include.data.erasure import forget_images
 from include.errors import ContractViolationError, LeaseHeldError, ServiceUnavailableError
 from include.ledger.datasets import find_latest_dataset
 from include.ledger.erasures import list_erasures, list_forgotten, name_subject
@@ -18,8 +18,10 @@ from include.ledger.lineage import find_memberships
 from include.ledger.models import record_candidate
 from include.settings import REPOSITORY
 from include.storage import digest_bytes
+from include.tracking import ERASED_TAG
 from include.vision.images import open_version, read_rows
 from include.vision.schema import IMAGES
+from tests.include.data.staged_days import stage
 from tests.include.rows import make_row
 
 ADDRESS = "digits/images.lance"
@@ -28,20 +30,6 @@ ADDRESS = "digits/images.lance"
 @pytest.fixture
 def rows(digit_images):
     return [make_row(pixels, label, index) for index, (pixels, label) in enumerate(digit_images[:30])]
-
-
-@pytest.fixture
-def publish(project, any_store, ledger):
-    """Append rows as one version of the dataset."""
-
-    def write(rows):
-        with hold_dataset(project, ledger, "test") as lease:
-            create_dataset(project, any_store)
-            table = pa.Table.from_pylist(rows, schema=IMAGES)
-            dataset = lance.write_dataset(table, any_store.uri(ADDRESS), mode="append")
-            return record_version(project, dataset, any_store, ledger, lease)
-
-    return write
 
 
 @pytest.fixture
@@ -60,10 +48,10 @@ def holds(store, image):
     return any(image in path.read_bytes() for path in Path(store.root).rglob("*") if path.is_file())
 
 
-def test_no_byte_of_the_image_is_left_and_every_other_image_is(publish, forget, any_store, ledger, rows):
-    publish(rows[:10])
-    held = publish(rows[10:20])
-    publish(rows[20:])
+def test_no_byte_of_the_image_is_left_and_every_other_image_is(publish_rows, forget, any_store, ledger, rows):
+    publish_rows(rows[:10])
+    held = publish_rows(rows[10:20])
+    publish_rows(rows[20:])
     gone = rows[15]
     assert holds(any_store, gone["image"])
     receipt = forget(gone["digest"])
@@ -76,8 +64,8 @@ def test_no_byte_of_the_image_is_left_and_every_other_image_is(publish, forget, 
     assert receipt.sources == (gone["source"],)
 
 
-def test_what_a_killed_publication_left_beside_the_dataset_goes_too(publish, forget, any_store, rows):
-    publish(rows[:5])
+def test_what_a_killed_publication_left_beside_the_dataset_goes_too(publish_rows, forget, any_store, rows):
+    publish_rows(rows[:5])
     orphan = pa.Table.from_pylist(rows[7:9], schema=IMAGES)
     write_fragments(orphan, any_store.uri(ADDRESS), schema=IMAGES, mode="append")
     assert holds(any_store, rows[7]["image"])
@@ -86,8 +74,8 @@ def test_what_a_killed_publication_left_beside_the_dataset_goes_too(publish, for
     assert lance.dataset(any_store.uri(ADDRESS)).count_rows() == 5
 
 
-def test_pictures_in_the_reports_of_versions_that_were_cleaned_away_go_too(publish, forget, any_store, rows):
-    first, second = publish(rows[:5]), publish(rows[5:])
+def test_pictures_in_the_reports_of_versions_that_were_cleaned_away_go_too(publish_rows, forget, any_store, rows):
+    first, second = publish_rows(rows[:5]), publish_rows(rows[5:])
     for version in (first, second):
         any_store.write(f"digits/reports/datasheets/{version.version}-0123/eda.html", b"picture")
         any_store.write(f"digits/reports/datasheets/{version.version}-0123/index.html", b"page")
@@ -99,16 +87,18 @@ def test_pictures_in_the_reports_of_versions_that_were_cleaned_away_go_too(publi
     assert any_store.list("digits/reports") == []
 
 
-def test_versions_from_before_it_came_are_kept(publish, forget, any_store, rows):
-    before = publish(rows[:10])
-    publish(rows[10:])
+def test_versions_from_before_it_came_are_kept(publish_rows, forget, any_store, rows):
+    before = publish_rows(rows[:10])
+    publish_rows(rows[10:])
     receipt = forget(rows[12]["digest"])
     assert before.version not in receipt.versions
     assert read_rows(before, any_store, ["digest"]).num_rows == 10
 
 
-def test_an_image_that_was_removed_before_is_erased_from_the_versions_that_held_it(publish, forget, any_store, rows):
-    publish(rows[:10])
+def test_an_image_that_was_removed_before_is_erased_from_the_versions_that_held_it(
+    publish_rows, forget, any_store, rows
+):
+    publish_rows(rows[:10])
     lance.dataset(any_store.uri(ADDRESS)).delete(f"digest = '{rows[3]['digest']}'")
     assert holds(any_store, rows[3]["image"])
     forget(rows[3]["digest"])
@@ -116,10 +106,10 @@ def test_an_image_that_was_removed_before_is_erased_from_the_versions_that_held_
     assert lance.dataset(any_store.uri(ADDRESS)).count_rows() == 9
 
 
-def test_all_images_of_a_subject_go_and_its_key_is_kept_nowhere(publish, forget, any_store, ledger, rows):
+def test_all_images_of_a_subject_go_and_its_key_is_kept_nowhere(publish_rows, forget, any_store, ledger, rows):
     for row in rows[4:7]:
         row["subject"] = "jane@example.org"
-    publish(rows)
+    publish_rows(rows)
     receipt = forget(subject="jane@example.org")
     assert receipt.images == tuple(sorted(row["digest"] for row in rows[4:7]))
     assert receipt.subject == name_subject("jane@example.org")
@@ -130,8 +120,8 @@ def test_all_images_of_a_subject_go_and_its_key_is_kept_nowhere(publish, forget,
     assert list_forgotten(ledger, "digits") == {name_subject("jane@example.org"), *receipt.images}
 
 
-def test_asked_again_it_answers_with_the_receipt(publish, forget, ledger, rows):
-    publish(rows[:10])
+def test_asked_again_it_answers_with_the_receipt(publish_rows, forget, ledger, rows):
+    publish_rows(rows[:10])
     first = forget(rows[1]["digest"])
     version = find_latest_dataset(ledger, "digits")
     assert forget(rows[1]["digest"]) == first
@@ -142,24 +132,55 @@ def test_asked_again_it_answers_with_the_receipt(publish, forget, ledger, rows):
 def test_what_was_never_there_is_refused_from_now_on(forget, ledger, rows):
     receipt = forget(rows[0]["digest"])
     assert (receipt.versions, receipt.version, receipt.models) == ((), None, ())
+    assert receipt.summary.startswith("nothing was found and no image erased")
+    assert "mistyped" in receipt.summary
+    assert [one for one, _ in list_erasures(ledger, "digits")] == [receipt]
     assert list_forgotten(ledger, "digits") == {rows[0]["digest"]}
 
 
-def test_nothing_named_erases_nothing(publish, forget, ledger, rows):
-    before = publish(rows[:5])
+def test_a_mistyped_digest_beside_a_right_one_is_named(publish_rows, forget, rows):
+    publish_rows(rows[:5])
+    mistyped = digest_bytes(b"mistyped")
+    summary = forget(rows[0]["digest"], mistyped).summary
+    assert summary.startswith("1 image(s) are gone, with ")
+    assert summary.endswith(f"never seen and only refused from now on: {mistyped}")
+
+
+def test_an_unknown_subject_is_said_to_be_unknown(publish_rows, forget, rows, caplog):
+    caplog.set_level("INFO", "include.data.erasure")
+    rows[0]["subject"] = "jane"
+    publish_rows(rows[:5])
+    assert forget(subject="jnae").summary.startswith("nothing was found")
+    assert "nothing was found" in caplog.text
+    first = forget(subject="jane")
+    assert first.summary.startswith("1 image(s) are gone")
+    assert forget(subject="jane") == first
+
+
+def test_what_was_only_staged_is_said_to_be_gone_from_there(forget, any_store, project, rows):
+    address = stage(project, pa.Table.from_pylist(rows[:2], schema=IMAGES), any_store).address
+    receipt = forget(rows[0]["digest"])
+    assert address in receipt.files
+    assert receipt.summary.startswith("only staged rows named it: they are gone")
+
+
+def test_nothing_named_erases_nothing(publish_rows, forget, ledger, rows):
+    before = publish_rows(rows[:5])
     with pytest.raises(ContractViolationError, match="nothing was erased"):
         forget()
     assert find_latest_dataset(ledger, "digits") == before
     assert list_forgotten(ledger, "digits") == frozenset()
 
 
-def test_models_that_learned_from_it_are_marked_where_people_look(publish, forget, ledger, tracking, rows, make_model):
-    published = publish(rows[:10])
+def test_models_that_learned_from_it_are_marked_where_people_look(
+    publish_rows, forget, ledger, tracking, rows, make_model
+):
+    published = publish_rows(rows[:10])
     model = record_candidate(ledger, make_model(published))
     receipt = forget(rows[2]["digest"])
     assert receipt.models == (model.key,)
     with tracking.connect() as client:
-        assert client.get_run(model.run_id).data.tags[MARK] == "asked to"
+        assert client.get_run(model.run_id).data.tags[ERASED_TAG] == "asked to"
 
 
 @pytest.fixture
@@ -174,19 +195,19 @@ def make_model(tracking):
 
 
 def test_without_mlflow_the_images_go_and_the_marks_come_with_the_next_attempt(
-    publish, forget, any_store, ledger, tracking, dead_tracking, rows, make_model
+    publish_rows, forget, any_store, ledger, tracking, dead_tracking, rows, make_model
 ):
-    model = record_candidate(ledger, make_model(publish(rows[:10])))
+    model = record_candidate(ledger, make_model(publish_rows(rows[:10])))
     with pytest.raises(ServiceUnavailableError):
         forget(rows[2]["digest"], tracking=dead_tracking)
     assert not holds(any_store, rows[2]["image"])
     forget(rows[2]["digest"])
     with tracking.connect() as client:
-        assert MARK in client.get_run(model.run_id).data.tags
+        assert ERASED_TAG in client.get_run(model.run_id).data.tags
 
 
-def test_an_erasure_waits_for_a_publication(publish, forget, project, ledger, rows, monkeypatch):
-    publish(rows[:5])
+def test_an_erasure_waits_for_a_publication(publish_rows, forget, project, ledger, rows, monkeypatch):
+    publish_rows(rows[:5])
     monkeypatch.setattr("include.data.dataset.WAIT_SECONDS", 0.0)
     with hold_dataset(project, ledger, "somebody else"), pytest.raises(LeaseHeldError):
         forget(rows[0]["digest"])
@@ -229,10 +250,10 @@ STEPS = ("delete", "record", "clean", "remnants", "receipt")
 @pytest.mark.parametrize("any_store", ["local"], indirect=True)
 @pytest.mark.parametrize("kill", [f"{when} {step}" for step in STEPS for when in ("before", "after")])
 def test_a_killed_erasure_is_completed_by_running_it_again(
-    publish, forget, project, any_store, ledger, tracking, rows, kill
+    publish_rows, forget, project, any_store, ledger, tracking, rows, kill
 ):
-    publish(rows[:10])
-    publish(rows[10:])
+    publish_rows(rows[:10])
+    publish_rows(rows[10:])
     file = REPOSITORY / "include" / "projects" / "digits.yaml"
     uri = ledger.url.render_as_string(hide_password=False)
     words = [str(file), any_store.root, uri, tracking.uri, rows[3]["digest"], *kill.split()]

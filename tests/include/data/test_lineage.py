@@ -1,21 +1,15 @@
 from datetime import UTC, datetime
 
-import lance
-import pyarrow as pa
 import pytest
 
 from include.contracts import ModelRef, ModelVersionRef, ReleaseRef
-from include.data.dataset import create_dataset, hold_dataset, record_version
 from include.data.lineage import trace_image, trace_prediction, trace_source
 from include.errors import ArtifactNotFoundError
 from include.ledger.models import record_candidate
 from include.ledger.releases import record_release
 from include.predictions import PREDICTIONS, append_rows
 from include.storage import digest_bytes
-from include.vision.schema import IMAGES
 from tests.include.rows import make_row
-
-ADDRESS = "digits/images.lance"
 
 
 @pytest.fixture
@@ -24,18 +18,6 @@ def rows(digit_images):
         make_row(pixels, label, index, partition=f"2026-03-0{1 + index // 6}")
         for index, (pixels, label) in enumerate(digit_images[:12])
     ]
-
-
-@pytest.fixture
-def publish(project, any_store, ledger):
-    def write(rows):
-        with hold_dataset(project, ledger, "test") as lease:
-            create_dataset(project, any_store)
-            table = pa.Table.from_pylist(rows, schema=IMAGES)
-            dataset = lance.write_dataset(table, any_store.uri(ADDRESS), mode="append")
-            return record_version(project, dataset, any_store, ledger, lease)
-
-    return write
 
 
 @pytest.fixture
@@ -63,9 +45,9 @@ def answer(store, release, *requests):
     append_rows(store, "predictions", "-".join(requests), rows)
 
 
-def test_an_image_is_followed_to_every_version_model_release_and_answer(publish, release, any_store, ledger, rows):
-    first = publish(rows[:6])
-    second = publish(rows[6:])
+def test_an_image_is_followed_to_every_version_model_release_and_answer(publish_rows, release, any_store, ledger, rows):
+    first = publish_rows(rows[:6])
+    second = publish_rows(rows[6:])
     releases = [release(first, "early"), release(second, "late")]
     answer(any_store, releases[0], "a", "b")
     answer(any_store, releases[1], "c")
@@ -78,15 +60,15 @@ def test_an_image_is_followed_to_every_version_model_release_and_answer(publish,
     assert (newer.versions, newer.releases, newer.predictions) == ((second.version,), (releases[1].digest,), 1)
 
 
-def test_a_delivered_file_is_followed_to_the_images_it_became(publish, any_store, ledger, rows):
+def test_a_delivered_file_is_followed_to_the_images_it_became(publish_rows, any_store, ledger, rows):
     rows[7]["source"] = rows[2]["source"]
-    publish(rows)
+    publish_rows(rows)
     traced = trace_source("digits", rows[2]["source"], any_store, ledger)
     assert {one.image for one in traced} == {rows[2]["digest"], rows[7]["digest"]}
 
 
-def test_an_answer_is_followed_back_to_its_data(publish, release, any_store, ledger, rows):
-    dataset = publish(rows)
+def test_an_answer_is_followed_back_to_its_data(publish_rows, release, any_store, ledger, rows):
+    dataset = publish_rows(rows)
     packaged = release(dataset, "model")
     answer(any_store, packaged, "request-1")
     report = trace_prediction("digits", "request-1", any_store, ledger)
@@ -94,7 +76,7 @@ def test_an_answer_is_followed_back_to_its_data(publish, release, any_store, led
     assert report.partitions == {"2026-03-01": 6, "2026-03-02": 6}
 
 
-def test_what_nobody_knows_is_an_error_that_says_where_to_look(publish, any_store, ledger, rows):
+def test_what_nobody_knows_is_an_error_that_says_where_to_look(publish_rows, any_store, ledger, rows):
     with pytest.raises(ArtifactNotFoundError, match="ever held"):
         trace_image("digits", rows[0]["digest"], any_store, ledger)
     with pytest.raises(ArtifactNotFoundError, match="quarantine"):

@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.contracts import ModelRef
-from include.data import maintenance
+from include.data import fragments, maintenance
 from include.data.maintenance import clean_staging, clean_versions, compact_dataset
 from include.data.publication import publish_partition
 from include.errors import ArtifactNotFoundError, StaleAttemptError
@@ -78,13 +78,13 @@ def test_a_partition_of_a_compacted_dataset_is_replaced(publish, project, any_st
 def test_an_overtaken_compaction_commits_nothing(publish, project, any_store, ledger, monkeypatch):
     for number, day in enumerate(DAYS):
         publish(make_rows(day, 4, first=9 * number))
-    before, plan = read(any_store), maintenance.Compaction.plan
+    before, plan = read(any_store), fragments.Compaction.plan
 
     def plan_and_be_overtaken(*arguments):
         with hold_lease(ledger, LEASE, "weekly"):
             return plan(*arguments)
 
-    monkeypatch.setattr(maintenance.Compaction, "plan", plan_and_be_overtaken)
+    monkeypatch.setattr(fragments.Compaction, "plan", plan_and_be_overtaken)
     with pytest.raises(StaleAttemptError):
         compact_dataset(project, any_store, ledger, "weekly")
     assert len(open_version(any_store).get_fragments()) == 5

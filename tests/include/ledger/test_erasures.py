@@ -17,9 +17,10 @@ from tests.include.ledger.test_lineage import publish as publish
 
 FACE = digest_bytes(b"face")
 OTHER = digest_bytes(b"other")
+THIRD = digest_bytes(b"third")
 
 
-def make_receipt(*images, subject=None, models=(), project="digits"):
+def make_receipt(*images, subject=None, project="digits"):
     return ErasureReport(
         project=project,
         images=images,
@@ -29,7 +30,7 @@ def make_receipt(*images, subject=None, models=(), project="digits"):
         versions=(1,),
         version=2,
         files=(),
-        models=models,
+        models=(),
         sources=("a.png",),
     )
 
@@ -63,12 +64,25 @@ def test_receipts_are_listed_newest_first(ledger):
     assert [receipt for receipt, _ in list_erasures(ledger, "digits")] == [second, first]
 
 
-def test_models_that_learned_from_it_are_marked(ledger, make_model):
+def test_models_that_learned_from_it_are_marked(ledger, make_model, make_dataset, publish):
+    publish(1, FACE, OTHER, THIRD)
+    publish(2, THIRD)
     model = record_candidate(ledger, make_model("one", "run-7"))
-    record_candidate(ledger, make_model("two", "run-8"))
-    record_erasure(ledger, make_receipt(FACE, models=(model.key,)))
-    record_erasure(ledger, make_receipt(OTHER, models=(model.key,)))
+    without = make_model("two", "run-8")
+    record_candidate(ledger, without.model_copy(update={"dataset": make_dataset(2)}))
+    assert list_marked_models(ledger, "digits") == {}
+    refuse_forever(ledger, "digits", [FACE, OTHER])
     assert list_marked_models(ledger, "digits") == {model.key: "run-7"}
+    assert list_marked_models(ledger, "leaves") == {}
+
+
+def test_a_model_recorded_after_the_erasure_is_marked_too(ledger, make_model, publish):
+    publish(1, FACE, OTHER)
+    refuse_forever(ledger, "digits", [FACE])
+    record_erasure(ledger, make_receipt(FACE))
+    publish(2, OTHER)
+    model = record_candidate(ledger, make_model("late", "run-9"))
+    assert list_marked_models(ledger, "digits") == {model.key: "run-9"}
 
 
 def test_the_key_of_a_subject_leaves_the_ledger_with_its_images(ledger, publish):

@@ -9,7 +9,7 @@ from include.registry import register
 from include.registry.model_card import card_address
 from include.registry.register import register_model
 from include.storage import digest_bytes
-from include.tracking import KEY_TAG
+from include.tracking import ERASED_TAG, KEY_TAG
 from include.vision.certificates import certificate_address
 
 
@@ -39,6 +39,14 @@ def test_a_promoted_model_gets_version_alias_tags_and_card(
     assert find_model_version(ledger, quick_project.name, key=model.key) == version
     assert (find_alias(ledger, quick_project.name, "candidate"), read_alias("candidate")) == (1, "1")
     assert store.exists(card_address(version))
+
+
+def test_a_model_that_learned_from_what_was_erased_says_so_in_its_version(register_it, decide, quick_project, tracking):
+    decision = decide()
+    with tracking.connect() as client:
+        client.set_tag(decision.candidate.model.run_id, ERASED_TAG, "request 17")
+    register_it(decision)
+    assert list_versions(tracking, quick_project)[0].tags[ERASED_TAG] == "request 17"
 
 
 def test_a_retry_finds_the_version(register_it, decide, quick_project, tracking):

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 
 from include.errors import ContractViolationError, DataQualityError, ServiceUnavailableError
 from include.ledger import Ledger
+from include.ledger.erasures import refuse_forever
 from include.ledger.models import find_candidate
-from include.ledger.tables import candidates
+from include.ledger.tables import candidates, memberships
 from include.settings import REPOSITORY
-from include.tracking import CURVES, KEY_TAG
+from include.tracking import CURVES, ERASED_TAG, KEY_TAG
 from include.training import fit
 from include.training.checkpoints import Checkpoints
 from include.training.fit import train_candidate
@@ -100,6 +101,26 @@ def test_a_model_whose_run_was_deleted_is_trained_and_recorded_anew(train, track
     assert second.run_id != first.run_id
     assert find_candidate(ledger, first.key) == second
     assert train() == second
+
+
+def test_a_model_of_images_forgotten_while_it_was_trained_is_marked(train, dataset, tracking, ledger, monkeypatch):
+    real = fit.record_candidate
+
+    def forget_and_record(*arguments, **options):
+        refuse_forever(ledger, dataset.project, ["sha256:face"])
+        return real(*arguments, **options)
+
+    held = {"project": dataset.project, "digest": "sha256:face", "partition": "2026-03-01", "source": "face.png"}
+    with ledger.begin() as connection:
+        connection.execute(sa.insert(memberships).values(**held, since_version=dataset.version))
+    monkeypatch.setattr(fit, "record_candidate", forget_and_record)
+    model = train()
+    with tracking.connect() as client:
+        assert client.get_run(model.run_id).data.tags[ERASED_TAG] == "forgotten while it was trained"
+        client.set_tag(model.run_id, ERASED_TAG, "request 17")
+    train()
+    with tracking.connect() as client:
+        assert client.get_run(model.run_id).data.tags[ERASED_TAG] == "request 17"
 
 
 def test_two_attempts_at_once_agree_on_one_model(train):

@@ -59,6 +59,12 @@ def test_the_key_of_a_subject_is_in_no_result_field_or_log(dag, api_server, stag
     assert "Jane-4711" not in capsys.readouterr().out
 
 
+def test_the_log_says_when_nothing_was_found(dag, api_server, stages, capsys):
+    stages.replace("include.data.erasure.forget_images", RECEIPT.model_copy(update={"summary": "nothing was found"}))
+    forget(api_server, dag, subject=SUBJECT)
+    assert "nothing was found; 1 model(s) that learned from them" in capsys.readouterr().out
+
+
 def test_a_dataset_that_is_being_written_is_waited_for(dag, api_server, stages):
     stages.replace("include.data.erasure.forget_images", LeaseHeldError("taken"))
     assert forget(api_server, dag, subject=SUBJECT).state == "up_for_retry"

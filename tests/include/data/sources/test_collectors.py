@@ -1,6 +1,8 @@
 import io
 import tarfile
 
+import pytest
+
 from include.contracts import BatchRef
 from include.data.sources.collectors import prepare
 from include.data.sources.web import Web
@@ -37,6 +39,29 @@ def test_archives_are_told_apart_by_their_bytes(tmp_path):
         uri = deliver(tmp_path / name, "cat/1.png", mtime=mtime)
         keys.append(prepare(make_project(uri), make_batch(uri), Web())[0])
     assert keys[0] == keys[1] != keys[2]
+
+
+@pytest.mark.parametrize(
+    ("names", "kept"),
+    [
+        pytest.param(("kat/1.png",), ("kat/1.png",), id="misspelt"),
+        pytest.param(("kat/1", "kat/2"), ("kat/1", "kat/2"), id="without-suffix"),
+        pytest.param(("kat/1.webp", "kat/b/2.png"), ("kat/1.webp", "kat/b/2.png"), id="class-with-folders"),
+        pytest.param(("pets/README.md", "pets/kat/1.png"), ("README.md", "kat/1.png"), id="wrapper"),
+    ],
+)
+def test_the_only_folder_is_a_class_where_images_lie_in_it(tmp_path, names, kept):
+    uri = deliver(tmp_path / "a.tar", *names)
+    (tmp_path / "content").mkdir()
+    _, fill = prepare(make_project(uri, layout="class_folders"), make_batch(uri), Web())
+    assert tuple(fill(tmp_path / "content").modified) == kept
+
+
+def test_a_folder_of_images_described_as_coco_is_a_wrapper(tmp_path):
+    uri = deliver(tmp_path / "a.tar", "pets/coco.json", "pets/1.png")
+    (tmp_path / "content").mkdir()
+    _, fill = prepare(make_project(uri, layout="coco"), make_batch(uri), Web())
+    assert tuple(fill(tmp_path / "content").modified) == ("coco.json", "1.png")
 
 
 def test_only_one_wrapper_is_dropped(tmp_path):

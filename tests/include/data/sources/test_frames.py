@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from include.data.arrivals import find_complete_batch
+from include.data.arrivals import find_complete_batch, plan_shards
 from include.data.collection import collect_batch
 from include.data.delivery import open_delivery
+from include.data.ingestion import ingest_shard
 from include.data.sources import frames
 from include.data.sources.frames import expand_clips, sample_frames
 from include.data.sources.names import UnfitFileError
+from include.data.staging import read_manifest
+from include.data.validation import validate_partition
 from include.project import Project, SourceConfig
 
 
@@ -126,12 +129,27 @@ def test_the_images_of_a_folder_stay_there_and_its_videos_become_frames(layout, 
     assert {delivery.shots[name].group for name in taken} == {"cat/a.mp4"}
     assert {delivery.labels[name][0].label for name in taken} == {"cat"}
     first, second = (delivery.shots[name].observed_at for name in taken)
+    assert all(delivery.labels[name][0].known_at >= delivery.shots[name].observed_at for name in taken)
     assert (second - first).total_seconds() == 1.0
     assert delivery.source_of(taken[1]) == f"{images}/cat/a.mp4#t=1.000"
-    with Image.open(io.BytesIO(delivery.read_image(taken[1], 10_000))) as image:
+    with Image.open(io.BytesIO(delivery.images.read(taken[1], 10_000))) as image:
         assert image.size == (64, 48)
     assert delivery.refused["dog/bad.mov"][0] == "truncated"
     with pytest.raises(UnfitFileError) as raised:
-        delivery.read_image("cat/b.mp4", 10_000)
+        delivery.images.read("cat/b.mp4", 10_000)
     assert raised.value.reason == "unsafe_path"
     assert not any(path.name == "1.png" for path in Path(store.root).rglob("*"))
+
+
+@pytest.mark.parametrize("uri", ["cam/{partition}", "cam"])
+def test_every_frame_of_a_labelled_clip_is_accepted(uri, project, landing, make_clip, store, ledger):
+    make_clip(landing / uri.replace("{partition}", "2026-11-02") / "0" / "a.mp4", frames=20)
+    source = SourceConfig(uri=uri, layout="class_folders", complete="count", frame_seconds=1.0)
+    project = project.model_copy(update={"source": source})
+    batch = collect_batch(project, find_complete_batch(project, str(landing), "2026-11-02"), store)
+    reports = [ingest_shard(project, shard, store, ledger) for shard in plan_shards(project, batch)]
+    report = validate_partition(project, reports, store, ledger)
+    assert (report.accepted, report.reasons) == (2, {})
+    if "{" in uri:
+        observed = read_manifest(store, report.address)["observed_at"].to_pylist()
+        assert {moment.isoformat() for moment in observed} == {"2026-11-02T23:59:59.999999+00:00"}

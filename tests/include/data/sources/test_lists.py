@@ -36,7 +36,7 @@ def test_fetches_what_the_list_says_and_keeps_what_it_says_of_it(server, collect
     batch, delivery = collect(rows, header)
     first, second = delivery.names
     assert batch.images == 2
-    assert [delivery.read_image(name, 100) for name in delivery.names] == [b"a" * 10, b"b" * 10]
+    assert [delivery.images.read(name, 100) for name in delivery.names] == [b"a" * 10, b"b" * 10]
     shot = delivery.shots[first]
     assert (shot.observed_at.isoformat(), shot.group, shot.subject) == ("2026-11-02T08:00:00+00:00", "g", "s")
     assert [known.label for known in delivery.labels[first]] == ["cat"]

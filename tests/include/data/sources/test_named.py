@@ -22,7 +22,7 @@ def test_a_named_data_set_becomes_a_delivery(store, tmp_path):
     delivery = open_delivery(project, batch, store)
     assert len(delivery.names) == batch.images == 12
     assert {known[-1].label for known in delivery.labels.values()} <= set("0123")
-    with Image.open(io.BytesIO(delivery.read_image(delivery.names[0], 10_000))) as image:
+    with Image.open(io.BytesIO(delivery.images.read(delivery.names[0], 10_000))) as image:
         assert image.size == (20, 16)
     assert delivery.source_of(delivery.names[3]).endswith("num_classes=4#0000003.png")
 
