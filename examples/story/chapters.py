@@ -218,6 +218,8 @@ class Story:
         promoted = self.airflow.wait_for_new_run(PROMOTE, known[PROMOTE])
         decision = self.airflow.result(PROMOTE, promoted, "decide_promotion")
         self.outcome.promotions.append(decision)
+        for task, name in (("evaluate_candidate", "Evaluation"), ("explain_candidate", "Explanations")):
+            self.outcome.links[name] = self.airflow.link(PROMOTE, promoted, task, name)
         if decision["verdict"] == "promote":
             self.outcome.links["Model card"] = self.airflow.link(PROMOTE, promoted, "register_model", "Model card")
             deployed = self.airflow.wait_for_new_run(DEPLOY, known[DEPLOY])
@@ -226,10 +228,8 @@ class Story:
         return str(decision["verdict"])
 
     def _describe_promotion(self) -> str:
-        decision = self.outcome.promotions[-1]
-        champion = decision["champion"]
+        candidate, champion = (self.outcome.promotions[-1][name] for name in ("candidate", "champion"))
         against = f" against the champion's {champion['accuracy']:.1%}" if champion else ", the first model"
-        candidate = decision["candidate"]
         return f"candidate {candidate['accuracy']:.1%}{against} on the same {candidate['images']} sealed images"
 
     def _live_release(self) -> str | None:

@@ -111,6 +111,10 @@ def test_a_task_shows_the_buttons_that_lead_to_its_evidence(look, stack, airflow
         pytest.param("ingest_images", "describe_dataset", "EDA", "Near-duplicates", id="eda"),
         pytest.param("ingest_images", "validate_images", "Data Docs", "expectation", id="data-docs"),
         pytest.param("ingest_images", "validate_images", "Quarantine", "Quarantine of digits", id="quarantine"),
+        pytest.param(
+            "promote_model", "evaluate_candidate", "Evaluation", "Can its confidence be believed?", id="evaluation"
+        ),
+        pytest.param("promote_model", "explain_candidate", "Explanations", "Its worst errors", id="explanations"),
         pytest.param("promote_model", "register_model", "Model card", "digits", id="model-card"),
         pytest.param("monitor_model", "wait_for_drift", "Drift report", "Drift", id="drift-report"),
         pytest.param("train_model", "train_candidate", "MLflow run", "Overview", id="mlflow-run"),
