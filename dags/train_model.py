@@ -80,17 +80,16 @@ def make_dag(project: Project):
         learning = {
             "project": values, "dataset": select_dataset.output, "overrides": SETTINGS, "pool": TRAINING_POOL
         }  # fmt: skip
-        tuning = project.tuning
         # Mapped over nothing, a task is skipped by the scheduler: what is switched off costs no process.
         run_trials = RunTrialsOperator.partial(
             task_id="run_trials", map_index_template="worker {{ task.worker }}", **learning
-        ).expand(worker=list(range(tuning.parallel if tuning.method != "off" else 0)))
+        ).expand(worker=list(range(project.tuning.parallel if project.tuning.method != "off" else 0)))
         cross_validate = CrossValidateOperator.partial(
             task_id="cross_validate",
             map_index_template="fold {{ task.fold }}",
             trigger_rule=UNLESS_FAILED,
             **learning,
-        ).expand(fold=list(range(tuning.folds)))
+        ).expand(fold=list(range(project.tuning.folds)))
         train_candidate = TrainModelOperator(
             task_id="train_candidate",
             folds=cross_validate.output,

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from include.contracts import ApprovalReport, ModelVersionRef, PromotionDecision
+from include.contracts import ApprovalReport, ModelRef, ModelVersionRef, PromotionDecision
 from include.errors import NotCertifiedError
 from include.ledger import Ledger
 from include.ledger.audit import seal_chain
@@ -40,12 +40,7 @@ def register_model(
     :raises NotCertifiedError: the decision does not promote it, or its origin is not on record.
     :raises ContractViolationError: audit chain or weights were tampered with.
     """
-    model = decision.candidate.model
-    if decision.verdict != "promote":
-        raise NotCertifiedError(
-            f"model {model.key} of {model.project} was not promoted ({decision.verdict}: "
-            f"{'; '.join(decision.reasons)}); nothing to register"
-        )
+    model = _require_promoted(decision)
     # Of a whole project: the name of the newest version would otherwise be raced for.
     with _one_at_a_time(ledger, f"register/{model.project}"):
         seal_chain(ledger, model.project, store)
@@ -65,6 +60,16 @@ def register_model(
         seal_chain(ledger, model.project, store)
     logger.info("registered: %s", tracking.model_url(model.project, number))
     return version
+
+
+def _require_promoted(decision: PromotionDecision) -> ModelRef:
+    model = decision.candidate.model
+    if decision.verdict != "promote":
+        raise NotCertifiedError(
+            f"model {model.key} of {model.project} was not promoted ({decision.verdict}: "
+            f"{'; '.join(decision.reasons)}); nothing to register"
+        )
+    return model
 
 
 def _name_candidate(version: ModelVersionRef, decision: PromotionDecision, ledger: Ledger, who: str | None) -> None:

@@ -4,7 +4,7 @@ import logging
 import tempfile
 from pathlib import Path
 
-from include.contracts import DatasetRef, ModelRef
+from include.contracts import DatasetRef, Digest, ModelRef
 from include.ledger import Ledger
 from include.ledger.datasets import record_read
 from include.ledger.erasures import list_marked_models
@@ -13,10 +13,10 @@ from include.project import Project
 from include.storage import Store
 from include.tracking import ERASED_TAG, Tracking
 from include.training.checkpoints import Checkpoints
-from include.training.logbook import open_logbook
+from include.training.logbook import Logbook, open_logbook
 from include.training.optimise import fit_classifier
 from include.training.provenance import candidate_key
-from include.training.samples import read_samples
+from include.training.samples import Samples, read_samples
 from include.vision.weights import save_classifier
 
 logger = logging.getLogger(__name__)
@@ -42,29 +42,32 @@ def train_candidate(
     """
     key = candidate_key(project, dataset)
     checkpoints = Checkpoints(store, project.name, key)
-    recorded = find_candidate(ledger, key)
-    if recorded and tracking.holds_model(recorded):
-        logger.info("already trained: %s", tracking.run_url(recorded.run_id))
-        checkpoints.remove()
-        _mark_if_erased(recorded, ledger, tracking)
-        return recorded
-    record_read(ledger, dataset, "train", run_name)
-    train, validation = read_samples(project, dataset, store)
-    logger.info("training on %d images, choosing weights on %d", len(train), len(validation))
-    with (
-        open_logbook(tracking, project, dataset, key, run_name, trained_by) as logbook,
-        tempfile.TemporaryDirectory() as scratch,
-    ):
-        classifier, best = fit_classifier(
-            project.training, len(project.classes), train, validation, logbook.add_epoch, checkpoints
-        )
-        weights = save_classifier(classifier, project.training, project.classes, Path(scratch))
-        logbook.add_model(Path(scratch), best, weights)
-    model = ModelRef(project=project.name, key=key, run_id=logbook.run_id, weights=weights, dataset=dataset)
-    model = record_candidate(ledger, model, lost=recorded)
+    model = find_candidate(ledger, key)
+    if model and tracking.holds_model(model):
+        logger.info("already trained: %s", tracking.run_url(model.run_id))
+    else:
+        record_read(ledger, dataset, "train", run_name)
+        samples = read_samples(project, dataset, store)
+        with open_logbook(tracking, project, dataset, key, run_name, trained_by) as logbook:
+            weights = _train(project, samples, logbook, checkpoints)
+        trained = ModelRef(project=project.name, key=key, run_id=logbook.run_id, weights=weights, dataset=dataset)
+        model = record_candidate(ledger, trained, lost=model)
     _mark_if_erased(model, ledger, tracking)
     checkpoints.remove()
     return model
+
+
+def _train(project: Project, samples: tuple[Samples, Samples], logbook: Logbook, checkpoints: Checkpoints) -> Digest:
+    """Fit the model and leave it in its run; return the digest of its weights."""
+    train, validation = samples
+    logger.info("training on %d images, choosing weights on %d", len(train), len(validation))
+    classifier, best = fit_classifier(
+        project.training, len(project.classes), train, validation, logbook.add_epoch, checkpoints
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        weights = save_classifier(classifier, project.training, project.classes, Path(scratch))
+        logbook.add_model(Path(scratch), best, weights)
+    return weights
 
 
 def _mark_if_erased(model: ModelRef, ledger: Ledger, tracking: Tracking) -> None:
