@@ -120,7 +120,7 @@ def test_project_code_has_no_way_into_a_database_it_is_not_handed():
 
 def test_data_outlives_its_containers():
     mounts = {mount.split(":")[0] for service in SERVICES.values() for mount in service.get("volumes", [])}
-    named = {"postgres", "redis", "store", "mlflow", "serving", "logs"}
+    named = {"postgres", "redis", "store", "mlflow", "serving", "logs", "keys"}
     assert named <= mounts
     assert set(COMPOSE["volumes"]) == named | {"landing"}
 
