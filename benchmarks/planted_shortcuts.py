@@ -2,8 +2,10 @@
 
     .venv/bin/python -m benchmarks.planted_shortcuts
 
-Each seed draws other handwritten digits. A shortcut is planted so that it tells every class, in all images or in some
-while the others show that of any class; and in one class only. No peer stands beside it: there is nothing to compare.
+Each seed draws other handwritten digits, or other coloured shapes. A shortcut is planted so that it tells every class,
+in all images or in some while the others show that of any class; and in one class only. The table shows the limit: the
+look of an image may be what it shows, so a cue of it that is planted in half of the images is rarely named. No peer
+stands beside it: there is nothing to compare.
 """
 
 import sys
@@ -18,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_digits
 
+from benchmarks.drawn_shapes import draw_shapes
 from include.training.giveaways import describe
 from include.training.shortcuts import judge_cues
 
@@ -27,7 +30,7 @@ PLANTED_SEEDS = 5
 CLASSES = tuple("0123456789")
 MARKED = 3
 MOMENT = datetime(2026, 3, 1, 8, tzinfo=UTC)
-PARTS = (0.8, 0.5)
+PARTS = (0.8, 0.5, 0.3)
 Row = dict[str, Any]
 Planted = tuple[list[Row], list[str]]
 Pixels = NDArray[np.uint8]
@@ -40,6 +43,9 @@ def draw_digits(images: int, seed: int) -> tuple[list[Pixels], list[int]]:
     grey = [(digits.images[index] * (255 / 16)).astype(np.uint8) for index in chosen]
     pixels = [cv2.resize(one, (32, 32), interpolation=cv2.INTER_CUBIC) for one in grey]
     return [np.repeat(one[..., np.newaxis], 3, axis=2) for one in pixels], digits.target[chosen].tolist()
+
+
+SETS: dict[str, Callable[[int, int], tuple[list[Pixels], list[int]]]] = {"digits": draw_digits, "shapes": draw_shapes}
 
 
 def make_row(pixels: Pixels, chance: np.random.Generator, **changes: Any) -> Row:
@@ -115,14 +121,16 @@ PLANTED: dict[str, Callable[[Pixels, int, np.random.Generator], Row]] = {
 }
 
 
-def plant(kind: str, seed: int, images: int = IMAGES, share: float = 1.0, only: int | None = None) -> Planted:
-    """Draw digits with one kind of shortcut, or none (`clean`).
+def plant(
+    kind: str, seed: int, images: int = IMAGES, share: float = 1.0, only: int | None = None, drawn: str = "digits"
+) -> Planted:
+    """Draw images of one of `SETS` with one kind of shortcut, or none (`clean`).
 
     :param share: Of images that get the shortcut of their class; the others get that of any class.
     :param only: The one class that is marked; the others all look like class 0.
     """
     chance = np.random.default_rng(seed)
-    pixels, labels = draw_digits(images, seed)
+    pixels, labels = SETS[drawn](images, seed)
     rows = []
     for one, label in zip(pixels, labels, strict=True):
         shown = label if chance.random() < share else int(chance.integers(len(CLASSES)))
@@ -137,24 +145,34 @@ def name_suspects(planted: Planted) -> list[str]:
     return [one.cue for one in judge_cues([describe(row, CLASSES) for row in rows], labels) if one.suspicious]
 
 
-def main(clean_seeds: int = CLEAN_SEEDS, planted_seeds: int = PLANTED_SEEDS, images: int = IMAGES) -> bool:
-    """Print what was named and what was not; True if every full shortcut was named, and nothing on clean digits."""
-    alarms = sum(bool(name_suspects(plant("clean", seed, images))) for seed in range(clean_seeds))
-    table = Table(title=f"{images} digits: how often a planted shortcut is named, of {planted_seeds} times")
+def tabulate(drawn: str, seeds: int, images: int) -> tuple[Table, bool]:
+    """Say of each kind how often it is named, and whether it always is where it is in all images or marks one class."""
+    table = Table(title=f"{images} {drawn}: how often a planted shortcut is named, of {seeds} times")
     for column in ("shortcut", "all images", *(f"{share:.0%}" for share in PARTS), "one class", "others named with it"):
         table.add_column(column, justify="left" if column == "shortcut" else "right")
-    complete = alarms == 0
+    complete = True
     for kind in PLANTED:
         cases = [{"share": share} for share in (1.0, *PARTS)] + [{"only": MARKED}]
-        named = [[name_suspects(plant(kind, seed, images, **case)) for seed in range(planted_seeds)] for case in cases]
+        named = [
+            [name_suspects(plant(kind, seed, images, **case, drawn=drawn)) for seed in range(seeds)] for case in cases
+        ]
         found = [sum(kind in names for names in some) for some in named]
         others = sorted({name for names in named[0] for name in names} - {kind})
         table.add_row(kind, *map(str, found), ", ".join(others) or "-")
-        complete &= found[0] == found[-1] == planted_seeds
-    console = Console()
-    console.print(table)
-    console.print(f"clean digits: {alarms} false alarms in {clean_seeds} draws")
-    return complete
+        complete &= found[0] == found[-1] == seeds
+    return table, complete
+
+
+def main(clean_seeds: int = CLEAN_SEEDS, planted_seeds: int = PLANTED_SEEDS, images: int = IMAGES) -> bool:
+    """Print what was named and what was not; True if no clean set was, and all that marks every digit or one alone."""
+    console, sound = Console(), True
+    for drawn in SETS:
+        table, complete = tabulate(drawn, planted_seeds, images)
+        console.print(table)
+        alarms = sum(bool(name_suspects(plant("clean", seed, images, drawn=drawn))) for seed in range(clean_seeds))
+        console.print(f"clean {drawn}: {alarms} false alarms in {clean_seeds} draws (goal: 0)")
+        sound &= alarms == 0 and (complete or drawn != "digits")
+    return sound
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """
 ### Maintain platform
 
-Keeps the project's dataset small and quick.
+Keeps the project's dataset small and quick, and disposes of what nothing needs any more.
 
 **Runs** every Sunday night. `compact_dataset` joins the small fragments that daily publications leave; the content, and
 so its digest, stays the same. `clean_versions` removes versions older than `data.keep_versions_days` that no candidate,
 certified or serving model was made of, and what killed attempts left behind. `clean_staging` removes what ingestion
-staged and unpacked for days that were validated longer ago than that. **Produces** no asset: nothing downstream runs.
+staged and unpacked for days that were validated longer ago than that, and `clean_checkpoints` what trainings left that
+were given up. `retire_models` archives certified versions that are older than `registry.retire_days` and neither named,
+served nor held, each into a sealed bundle that can be asked again, and removes the originals. **Produces** no asset:
+nothing downstream runs.
 
 **Safe to clear and re-run:** what is joined or removed already is left alone.
 
@@ -19,7 +22,13 @@ from airflow.sdk import CronTriggerTimetable, dag, literal
 
 from include.project import Project
 from windhover.defaults import dag_defaults, load_valid_projects
-from windhover.operators.maintenance import CleanStagingOperator, CleanVersionsOperator, CompactDatasetOperator
+from windhover.operators.maintenance import (
+    CleanCheckpointsOperator,
+    CleanStagingOperator,
+    CleanVersionsOperator,
+    CompactDatasetOperator,
+    RetireModelsOperator,
+)
 
 EVERY_WEEK = CronTriggerTimetable("0 3 * * 0", timezone="UTC")
 
@@ -38,6 +47,9 @@ def make_dag(project: Project):
         clean_versions = CleanVersionsOperator(task_id="clean_versions", project=values)
         clean_staging = CleanStagingOperator(task_id="clean_staging", project=values)
         compact_dataset >> clean_versions >> clean_staging
+        # By themselves: a version that cannot be archived must not keep the dataset from being cleaned.
+        RetireModelsOperator(task_id="retire_models", project=values)
+        CleanCheckpointsOperator(task_id="clean_checkpoints", project=values)
 
     maintain_platform()
 

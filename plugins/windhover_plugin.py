@@ -32,12 +32,11 @@ class WindhoverPlugin(AirflowPlugin):
     name = "windhover"
     fastapi_apps = [{"app": show_pages, "url_prefix": PAGES, "name": "windhover"}]  # noqa: RUF012 - Airflow's contract
     external_views = [  # noqa: RUF012
-        {
-            # Without a route it opens as a page of its own: out of Airflow's frame no link could lead. Such an
-            # entry needs a menu around it: at the top level Airflow 3.3 draws a button that leads nowhere.
-            "name": "Datasets", "href": f"{PAGES}/catalogue", "destination": "nav", "category": "browse",
-        },
-    ]  # fmt: skip
+        # Without a route it opens as a page of its own: out of Airflow's frame no link could lead. Such an entry needs
+        # a menu around it: at the top level Airflow 3.3 draws a button that leads nowhere.
+        {"name": name, "href": f"{PAGES}/{page}", "destination": "nav", "category": "browse"}
+        for name, page in (("Datasets", "catalogue"), ("Models", "models"), ("Audit", "audit"))
+    ]
     operator_extra_links = [  # noqa: RUF012
         DATA_DOCS, QUARANTINE, DATASHEET, EDA, MLFLOW_RUN, EVALUATION, EXPLANATIONS, MODEL_CARD, ENDPOINT, DRIFT_REPORT,
     ]  # fmt: skip

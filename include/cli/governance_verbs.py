@@ -48,7 +48,8 @@ def verify(
 
     workplace = Workplace.open(project)
     report = verify_version(
-        workplace.project.name, model, workplace.store, lambda certificate: _judge_again(certificate, workplace)
+        *(workplace.project.name, model, workplace.store, lambda: workplace.ledger),
+        judge=lambda certificate: _judge_again(certificate, workplace),
     )
     if not report.valid:
         failed = "; ".join(f"{one.check}: {one.found}" for one in report.checks if not one.passed)
@@ -69,5 +70,8 @@ def _judge_again(certificate: "Certificate", workplace: Workplace) -> "Promotion
         ) from error
     project = workplace.project.model_copy(update={"promotion": policy})
     rival = decision.champion
-    comparisons = compare_models(decision.candidate, rival, project, workplace.store) if rival else ()
+    store, comparisons = workplace.store, decision.comparisons
+    # Where answers are gone, their own check asks why.
+    if rival and all(store.exists(report.answers) for report in (decision.candidate, rival)):
+        comparisons = compare_models(decision.candidate, rival, project, store)
     return decide_promotion(decision.candidate, rival, policy, comparisons)

@@ -1,6 +1,7 @@
 """Verbs about how models are learned: search settings, and train a version again."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from include.cli.terminal import reporting
 from include.cli.workplace import Workplace
 from include.contracts import Contract
 from include.errors import ContractViolationError
+from include.storage import Store
 
 app = typer.Typer()
 
@@ -39,6 +41,23 @@ def tune(project: ProjectName, as_json: Json = False) -> Any:
     _, run = open_validation(chosen, dataset, ledger, tracking)
     means = log_folds(folds, tracking, run.run_id)
     return report | {"folds": [fold.model_dump(mode="json") for fold in folds]} | means
+
+
+@app.command("import")
+@reporting
+def import_model(
+    project: ProjectName,
+    file: Annotated[Path, typer.Argument(help="An .onnx or .safetensors file, its sheet (.yaml) beside it.")],
+    as_json: Json = False,
+) -> Contract:
+    """Make a candidate of a model that was trained elsewhere; `decide` then judges it like any other."""
+    from include.training.importing import import_model
+    from include.vision.foreign import read_foreign_model
+
+    workplace = Workplace.open(project)
+    foreign = read_foreign_model(Store(str(file.absolute().parent)), file.name)
+    places = workplace.store, workplace.ledger, workplace.tracking
+    return import_model(foreign, workplace.project, workplace.find_dataset(), *places, workplace.run)
 
 
 @app.command()

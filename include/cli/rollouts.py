@@ -43,13 +43,15 @@ def deploy(workplace: Workplace, release: ReleaseRef) -> ReleaseRef:
     return release
 
 
-def return_to_previous(workplace: Workplace) -> ReleaseRef:
+def return_to_previous(workplace: Workplace, reason: str = TAKEN_BACK) -> ReleaseRef:
     """Take the release that serves now back; the one before it serves again. The champion stays who it is.
 
+    :param reason: Why, for the rollout and the audit chain.
     :raises ArtifactNotFoundError: nothing serves, nothing served before, or this was done already.
     :raises RolloutFailedError: the release before is named in the ledger, but not live yet.
     """
     from include.deployment.rollout import roll_back
+    from include.ledger.audit import seal_chain
     from include.ledger.releases import find_release, find_serving_rollouts
 
     name, ledger = workplace.project.name, workplace.ledger
@@ -63,7 +65,8 @@ def return_to_previous(workplace: Workplace) -> ReleaseRef:
     if previous is None:
         raise ArtifactNotFoundError(f"{name} served nothing before {taken}; deploy another version instead")
     for rollout in rollouts:
-        roll_back(RolloutReport(rollout=rollout, verdict="unhealthy", reasons=(TAKEN_BACK,)), ledger)
+        roll_back(RolloutReport(rollout=rollout, verdict="unhealthy", reasons=(reason,)), ledger, forced=True)
+    seal_chain(ledger, name, workplace.store)
     release = find_release(ledger, name, previous)
     report = _wait_for_verdict(workplace, RolloutRef(id=rollouts[-1].id, release=release, previous=None))
     if report.verdict == "unhealthy":

@@ -9,7 +9,9 @@ import typer
 from include.cli.dataset_verbs import app as dataset_verbs
 from include.cli.governance_verbs import app as governance_verbs
 from include.cli.learning_verbs import app as learning_verbs
-from include.cli.options import Day, Json, ProjectName
+from include.cli.options import Day, Json, ProjectName, Reason
+from include.cli.retirement_verbs import app as retirement_verbs
+from include.cli.rollouts import TAKEN_BACK
 from include.cli.terminal import reporting
 from include.cli.workplace import Workplace
 from include.contracts import Contract
@@ -19,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(dataset_verbs)
 app.add_typer(governance_verbs)
 app.add_typer(learning_verbs)
+app.add_typer(retirement_verbs)
 
 
 @app.command()
@@ -94,11 +97,11 @@ def deploy(project: ProjectName, as_json: Json = False) -> Contract:
 
 @app.command()
 @reporting
-def rollback(project: ProjectName, as_json: Json = False) -> Contract:
+def rollback(project: ProjectName, reason: Reason = TAKEN_BACK, as_json: Json = False) -> Contract:
     """Take the release that serves now back, and wait until the one before it serves again."""
     from include.cli.rollouts import return_to_previous
 
-    return return_to_previous(Workplace.open(project))
+    return return_to_previous(Workplace.open(project), reason)
 
 
 @app.command()

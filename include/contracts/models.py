@@ -9,13 +9,14 @@ from include.contracts.data import DatasetRef
 
 
 class ModelRef(Contract):
-    """One trained candidate: weights in MLflow, keyed by everything that made them."""
+    """One candidate: weights in MLflow, keyed by everything that made them."""
 
     project: str
-    key: Digest = Field(description="Digest of (project, dataset, code, configuration, seed).")
+    key: Digest = Field(description="Digest of (project, dataset, code, configuration, seed), or of an import.")
     run_id: str
     weights: Digest
     dataset: DatasetRef
+    imported: bool = Field(default=False, description="Trained elsewhere; the dataset is the one it is judged on.")
 
 
 class SliceReport(Contract):
@@ -54,7 +55,9 @@ class EvaluationReport(Contract):
     )
     slices: tuple[SliceReport, ...] = ()
     budget: BudgetReport | None = None
-    answers: str = Field(default="", description="Address of a Parquet file: digest, label, predicted, probabilities.")
+    answers: str = Field(
+        default="", description="Address of a Parquet file: digest, group, label, predicted, probabilities."
+    )
     page: str = Field(default="", description="Address of the report for people.")
 
 
@@ -67,7 +70,10 @@ class ComparisonReport(Contract):
     champion: float
     low: float = Field(description="Lower end of the interval of candidate less champion.")
     high: float
-    p_value: float | None = Field(default=None, description="McNemar's, of accuracy.")
+    p_value: float | None = Field(
+        default=None, description="McNemar's, of accuracy; of groups, where images have some."
+    )
+    groups: Count | None = Field(default=None, description="Groups of test images, the independent evidence.")
 
     @property
     def gain(self) -> tuple[float, float, float]:

@@ -49,6 +49,9 @@ def remove_remnants(
         if folder.rpartition("/")[2].partition("-")[0] in numbers:
             gone.add(folder)
     gone |= _find_evaluations(project.name, store, named)
+    # By these names an archived model keeps the images that it was asked about; its seal allows for their erasure.
+    kept = {f"{image.removeprefix('sha256:')}.png" for image in images}
+    gone |= {one for one in store.list(f"{project.name}/archive", "*.png") if one.rpartition("/")[2] in kept}
     in_service = _list_in_service(ledger, project.name)
     gone |= {address for digest, address in golden.items() if digest not in in_service}
     # Archives, lists and data sets as they were unpacked, metadata included; they are collected again when needed.
@@ -56,7 +59,7 @@ def remove_remnants(
     # Last come the answers that name the pages to remove: a killed attempt is completed by the next.
     for address in sorted(gone, reverse=True):
         store.remove(address)
-    for kind in ("collected", "evaluations", "quarantine", "releases", "reports", "staging"):
+    for kind in ("archive", "collected", "evaluations", "quarantine", "releases", "reports", "staging"):
         store.sweep(f"{project.name}/{kind}")
     return tuple(sorted(gone)), tuple(sorted(golden.keys() & in_service))
 

@@ -62,11 +62,15 @@ def complete_rollout(rollout: RolloutRef, ledger: "Ledger") -> None:
     complete_rollout(ledger, rollout)
 
 
-def roll_back(report: RolloutReport, ledger: "Ledger") -> None:
-    """Return to the release that served before, for the reasons of a report."""
+def roll_back(report: RolloutReport, ledger: "Ledger", who: str | None = None, *, forced: bool = False) -> None:
+    """Return to the release that served before, for the reasons of a report; an override is on the audit chain.
+
+    :param who: Run or person, for the audit chain.
+    :param forced: Whether a person takes it back, healthy or not.
+    """
     from include.ledger.releases import revert_rollout
 
-    revert_rollout(ledger, report.rollout, list(report.reasons))
+    revert_rollout(ledger, report.rollout, list(report.reasons), who=who, forced=forced)
 
 
 def _ask(serving_uri: str, project: str) -> _Seen | str:

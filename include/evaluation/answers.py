@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from include.contracts import Digest, ModelRef
 from include.storage import Store
+from include.vision.images import ImageSet, split_digest
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,12 @@ def answers_address(model: ModelRef, test_digest: Digest) -> str:
     return f"{model.project}/evaluations/{test}/{key}.parquet"
 
 
-def publish_answers(
-    model: ModelRef, test_digest: Digest, digests: Sequence[str], answers: Answers, store: Store
-) -> str:
-    """Write answers as Parquet: digest, label, predicted, probabilities; return the address."""
+def publish_answers(model: ModelRef, test: ImageSet, answers: Answers, store: Store) -> str:
+    """Write answers to test images as Parquet: digest, group, label, predicted, probabilities; return the address."""
     table = pa.table(
         {
-            "digest": pa.array(digests, pa.string()),
+            "digest": pa.array(test.digests, pa.string()),
+            "group": pa.array(test.groups, pa.string()),
             "label": pa.array(answers.labels, pa.string()),
             "predicted": pa.array(answers.predicted, pa.string()),
             "probabilities": pa.array(list(answers.probabilities.astype(np.float32)), pa.list_(pa.float32())),
@@ -68,6 +68,6 @@ def publish_answers(
     )
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
-    address = answers_address(model, test_digest)
+    address = answers_address(model, split_digest(test))
     store.write(address, buffer.getvalue())
     return address

@@ -6,7 +6,7 @@ from typing import Literal
 
 from include.contracts import ComparisonReport, EvaluationReport, PromotionDecision
 from include.errors import ContractViolationError
-from include.project import PromotionPolicy
+from include.project import GateConfig, PromotionPolicy
 
 # Measures are fractions of counts: differences below this are rounding, not evidence.
 DIGITS = 9
@@ -29,9 +29,10 @@ def decide_promotion(
     - it is better on `better_on`: an equal model is rejected, for a release must buy something;
     - no compared measure is shown to be worse: none has its whole interval beyond `max_accuracy_drop`.
 
-    With `require_significance`, the interval of `better_on` must lie above 0, and that of every gated measure that is
-    compared above minus `max_accuracy_drop` (non-inferiority in the sense of ICH E9, 3.3.2). A candidate that only
-    these two stop has not enough evidence. The champion itself is never promoted again.
+    With `require_significance`, the interval of `better_on` must lie above 0, and no exact test allow for chance; the
+    interval of every gated measure must lie above minus `max_accuracy_drop` (non-inferiority: ICH E9, 3.3.2). A gated
+    measure without an interval is held against the champion's figure, and a reason says so. A candidate that only
+    these stop has not enough evidence. The champion itself is never promoted again.
 
     :param comparisons: Of candidate and champion, as `compare_models` makes them.
     :raises ContractViolationError: the two reports are about different test images, or a measure that the policy names
@@ -121,10 +122,14 @@ def _check_champion(
             f"promotion.better_on names {policy.better_on!r}, on which the two models were not compared; compared: "
             f"{', '.join(sorted(compared)) or 'nothing'}"
         )
-    shared = f"same {candidate.images} test images"
+    groups = compared[policy.better_on].groups
+    shared = f"same {candidate.images} test images" + (
+        "" if groups in {None, candidate.images} else f" of {groups} groups"
+    )
     gated = {gate.measure for gate in policy.gates} if policy.require_significance else set()
     others = [_check_loss(one, policy, must_show=name in gated) for name, one in compared.items()]
-    return [_check_gain(compared[policy.better_on], policy, shared), *filter(None, others)]
+    bare = [_check_point(gate, candidate, champion, policy) for gate in policy.gates if gate.measure not in compared]
+    return [_check_gain(compared[policy.better_on], policy, shared), *filter(None, others), *bare]
 
 
 def _check_gain(comparison: ComparisonReport, policy: PromotionPolicy, shared: str) -> Finding:
@@ -132,9 +137,16 @@ def _check_gain(comparison: ComparisonReport, policy: PromotionPolicy, shared: s
     described = f"{_describe(comparison, policy)}, {shared}"
     if gain <= 0:
         return "reject", f"no better: {described}"
-    if policy.require_significance and worst <= 0:
+    if policy.require_significance and (worst <= 0 or _may_be_chance(comparison, 1 - policy.confidence)):
         return "not_enough_evidence", f"better by what may be chance: {described}"
     return "promote", f"better: {described}"
+
+
+def _may_be_chance(comparison: ComparisonReport, level: float) -> bool:
+    """Tell whether an exact test allows for chance: the bootstrap's interval is too narrow where few answers differ."""
+    # However few groups there are, one model may win them all: two-sided, by chance this often.
+    least = 0.0 if comparison.groups is None else 2.0 ** (1 - comparison.groups)
+    return max(least, comparison.p_value or 0.0) > level
 
 
 def _check_loss(comparison: ComparisonReport, policy: PromotionPolicy, *, must_show: bool) -> Finding | None:
@@ -146,6 +158,18 @@ def _check_loss(comparison: ComparisonReport, policy: PromotionPolicy, *, must_s
     if must_show and worst < 0:
         return "not_enough_evidence", f"perhaps worse: {described}"
     return None
+
+
+def _check_point(
+    gate: GateConfig, candidate: EvaluationReport, champion: EvaluationReport, policy: PromotionPolicy
+) -> Finding:
+    """Hold figures against each other where no interval can be had; of a gate on both sides, neither is better."""
+    ours, theirs = (_read_measure(report, gate.measure) for report in (candidate, champion))
+    described = f"{gate.measure} {ours:.4f} against the champion's {theirs:.4f}, compared without an interval"
+    loss = theirs - ours if gate.max is None else ours - theirs if gate.min is None else 0.0
+    if policy.require_significance and round(loss - policy.max_accuracy_drop, DIGITS) > 0:
+        return "not_enough_evidence", f"perhaps worse: {described}, tolerated {policy.max_accuracy_drop:.4f}"
+    return "promote", described
 
 
 def _describe(comparison: ComparisonReport, policy: PromotionPolicy) -> str:

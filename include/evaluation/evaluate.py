@@ -26,7 +26,7 @@ from include.evaluation.totals import tabulate_costs
 from include.project import Project
 from include.storage import Store
 from include.tracking import Tracking, calibration_path, confusion_path, evaluation_folder
-from include.vision.export import export_graph
+from include.vision.graphs import export_once
 from include.vision.images import ImageSet, read_sealed_split, split_digest
 from include.vision.networks import Classifier
 from include.vision.weights import load_classifier
@@ -47,14 +47,15 @@ def evaluate_model(
     """
     test, rows = read_sealed_split(dataset, store, SLICE_COLUMNS)
     _check_evidence(test, dataset, project)
-    classifier, known = load_classifier(tracking.fetch_candidate(model))
+    folder = tracking.fetch_candidate(model)
+    classifier, known = load_classifier(folder)
     answers = answer(classifier, known, test, project)
     report = measure(model, test, rows, answers, project)
     report = report.model_copy(
         update={
             "measures": report.measures | _measure_behaviour(classifier, known, test, project),
-            "budget": _measure_budget(classifier, test, project),
-            "answers": publish_answers(model, report.test_digest, test.digests, answers, store),
+            "budget": _measure_budget(model, folder, test, project, store),
+            "answers": publish_answers(model, test, answers, store),
             "page": page_address(report),
         }
     )
@@ -111,13 +112,15 @@ def _measure_behaviour(
     )
 
 
-def _measure_budget(classifier: Classifier, test: ImageSet, project: Project) -> BudgetReport | None:
-    """Export and measure where the project has a budget; the export takes as long as all the rest."""
+def _measure_budget(
+    model: ModelRef, folder: Path, test: ImageSet, project: Project, store: Store
+) -> BudgetReport | None:
+    """Measure the graph where the project has a budget: an export takes as long as all the rest."""
     evaluation = project.evaluation
     budgets = (evaluation.max_latency_ms, evaluation.max_model_mb, evaluation.max_memory_mb)
     if (*budgets, evaluation.min_images_per_second) == (None,) * 4:
         return None
-    return measure_budget(export_graph(classifier), test.images[0], evaluation)
+    return measure_budget(export_once(model, folder, store), test.images[0], evaluation)
 
 
 def _check_evidence(test: ImageSet, dataset: DatasetRef, project: Project) -> None:

@@ -19,6 +19,7 @@ from torch import nn
 
 from include.errors import ContractViolationError
 from include.vision.networks import Classifier
+from include.vision.onnx_network import OnnxNetwork
 
 STEPS = 64
 # GradientShap draws its points; its sum comes as near as this many let it.
@@ -62,11 +63,12 @@ def explain_images(
     :param images: uint8 RGB [H, W, 3] of any sizes.
     :param targets: Output of the model to explain for each image.
     :param methods: Of `METHODS`.
-    :raises ContractViolationError: no such method, or a target that is none of the model's classes.
+    :raises ContractViolationError: no such method for this model, or a target that is none of the model's classes.
     """
-    unknown = sorted(set(methods) - set(METHODS))
+    known = list_methods(classifier)
+    unknown = sorted(set(methods) - set(known))
     if unknown:
-        raise ContractViolationError(f"no explanation method {', '.join(unknown)}; there are {', '.join(METHODS)}")
+        raise ContractViolationError(f"no explanation method {', '.join(unknown)}; there are {', '.join(known)}")
     strange = sorted({target for target in targets if not 0 <= target < classifier.classes})
     if strange:
         raise ContractViolationError(f"targets {strange} are no outputs of a model of {classifier.classes} classes")
@@ -80,6 +82,12 @@ def explain_images(
         for place, target in enumerate(targets)
         for method in methods
     ]
+
+
+def list_methods(classifier: Classifier) -> list[str]:
+    """List the methods that can explain a model: through an imported ONNX graph flows no gradient."""
+    blind = isinstance(classifier.network, OnnxNetwork)
+    return [method for method in METHODS if not (blind and method in NEED_GRADIENTS)]
 
 
 def draw_overlay(image: NDArray[np.uint8], explanation: Explanation) -> NDArray[np.uint8]:
@@ -197,6 +205,9 @@ METHODS: dict[str, Method] = {
     "lime": _lime,
     "occlusion": _occlusion,
 }
+
+
+NEED_GRADIENTS = ("integrated_gradients", "gradient_shap")
 
 
 def _without_gradient(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:

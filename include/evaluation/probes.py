@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from include.contracts import CueRemovalReport, ModelRef
 from include.evaluation.cues import measure_without_cues
-from include.evaluation.explain import METHODS, Explanation, draw_overlay, explain_images
+from include.evaluation.explain import METHODS, Explanation, draw_overlay, explain_images, list_methods
 from include.evaluation.pictures import embed_image
 from include.evaluation.report import TEMPLATES
 from include.project import Project
@@ -84,7 +84,8 @@ def publish_explanations(
     rows = list(dict.fromkeys([*probes, *worst]))
     images = [test.images[row] for row in rows]
     answers = probabilities[rows].argmax(axis=1).tolist()
-    explained = explain_images(classifier, images, answers, list(METHODS))
+    methods = list_methods(classifier)
+    explained = explain_images(classifier, images, answers, methods)
     shown = {
         row: _show(test, row, known[answer], probabilities[row]) for row, answer in zip(rows, answers, strict=True)
     }
@@ -93,12 +94,13 @@ def publish_explanations(
     page = TEMPLATES.get_template("explanations.html").render(
         project=project,
         model=model,
-        methods=list(METHODS),
+        methods=methods,
+        missing=[method for method in METHODS if method not in methods],
         parts=[
             ("The same images for every model", [shown[row] for row in probes]),
             ("Its worst errors", [shown[row] for row in worst]),
         ],
-        gaps={method: _summarise(explained, method) for method in GAPS},
+        gaps={method: _summarise(explained, method) for method in GAPS if method in methods},
     )
     address = explanations_address(model)
     store.write(address, page.encode())

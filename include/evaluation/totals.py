@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal, Self
 
 import numpy as np
@@ -10,12 +10,32 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
 from include.evaluation.calibration import CALIBRATION_BINS, bin_confidence
+from include.evaluation.ranking import Ranking
 
 # A probability of 0 of what turned out true would make the loss infinite; answers are float32.
 SMALLEST = float(np.finfo(np.float32).eps)
 
 Values = NDArray[np.float64]
 Better = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What each of N images adds to each total, and how a model ranks them.
+
+    :ivar sums: Sparse [N, 3 K + 17], in the order of `Totals`.
+    :ivar true: Index of the true class [N].
+    :ivar probabilities: Of each class [N, K].
+    """
+
+    sums: csr_array
+    true: NDArray[np.int64]
+    probabilities: Values
+
+    @cached_property
+    def rankings(self) -> list[Ranking]:
+        """The images as ordered by the probability of each class [K]."""
+        return [Ranking.sort(one, self.true == index) for index, one in enumerate(self.probabilities.T)]
 
 
 @dataclass(frozen=True)
@@ -28,6 +48,8 @@ class Totals:
     :ivar surplus: Confidence less hits of each calibration bin [B, 15].
     :ivar loss: Negative log likelihood of the true classes [B].
     :ivar cost: Cost of the answers [B].
+    :ivar weights: How often each image is in each resample [B, N].
+    :ivar parts: The images.
     """
 
     true: Values
@@ -36,16 +58,18 @@ class Totals:
     surplus: Values
     loss: Values
     cost: Values
+    weights: Values
+    parts: Parts
 
     @classmethod
-    def weigh(cls, parts: csr_array, weights: Values) -> Self:
-        """Add up the parts of images [N, 3 K + 17], each as often as a resample holds it [B, N]."""
-        totals = np.asarray(parts.T @ weights.T).T
+    def weigh(cls, parts: Parts, weights: Values) -> Self:
+        """Add up the parts of images, each as often as a resample holds it [B, N]."""
+        totals = np.asarray(parts.sums.T @ weights.T).T
         size = (totals.shape[1] - CALIBRATION_BINS - 2) // 3
         true, predicted, hits, surplus, rest = np.split(
             totals, [size, 2 * size, 3 * size, 3 * size + CALIBRATION_BINS], axis=1
         )
-        return cls(true, predicted, hits, surplus, rest[:, 0], rest[:, 1])
+        return cls(true, predicted, hits, surplus, rest[:, 0], rest[:, 1], weights, parts)
 
     @property
     def images(self) -> Values:
@@ -67,6 +91,13 @@ class Totals:
         """F1 of each class [B, K]."""
         return _divide(2 * self.hits, self.true + self.predicted)
 
+    @property
+    def area(self) -> Values:
+        """Area under the ROC curve, averaged over the classes that are there [B]; 0 where only one is."""
+        areas = np.array([ranking.measure(self.weights) for ranking in self.parts.rankings])
+        told = np.isfinite(areas)
+        return _divide(np.where(told, areas, 0.0).sum(axis=0), told.sum(axis=0).astype(np.float64))
+
     def average(self, values: Values) -> Values:
         """Average values of classes [B, K], each class counting by its images."""
         return np.asarray((values * self.true).sum(axis=1) / self.images)
@@ -83,6 +114,7 @@ MEASURES: dict[str, Measure] = {
     "weighted_precision": ("higher", lambda of: of.average(of.precision)),
     "weighted_recall": ("higher", lambda of: of.average(of.recall)),
     "weighted_f1": ("higher", lambda of: of.average(of.f1)),
+    "auc_roc": ("higher", lambda of: of.area),
     "log_loss": ("lower", lambda of: of.loss / of.images),
     "calibration_error": ("lower", lambda of: np.abs(of.surplus).sum(axis=1) / of.images),
     "expected_cost": ("lower", lambda of: of.cost / of.images),
@@ -98,16 +130,13 @@ def list_measures(classes: Sequence[str]) -> dict[str, Measure]:
     return measures
 
 
-def split_answers(
-    true: NDArray[np.int64], predicted: NDArray[np.int64], probabilities: Values, costs: Values
-) -> csr_array:
+def split_answers(true: NDArray[np.int64], predicted: NDArray[np.int64], probabilities: Values, costs: Values) -> Parts:
     """Say of each image what it adds to each total.
 
     :param true: Index of the true class [N].
     :param predicted: Index of the answer [N]; K where it is a class that the project has no more.
     :param probabilities: Of each class [N, K].
     :param costs: Of each answer to each true class [K, K + 1].
-    :returns: Sparse [N, 3 K + 17], in the order of `Totals`.
     """
     (images, size), rows = probabilities.shape, np.arange(len(true))
     hits = (true == predicted).astype(np.float64)
@@ -124,7 +153,7 @@ def split_answers(
         scatter(confidence - hits, bin_confidence(confidence), CALIBRATION_BINS),
         csr_array(np.column_stack([loss, costs[true, predicted]])),
     ]
-    return csr_array(hstack(parts))
+    return Parts(csr_array(hstack(parts)), true, probabilities)
 
 
 def tabulate_costs(costs: dict[str, dict[str, float]], classes: Sequence[str]) -> Values:

@@ -22,6 +22,7 @@ from include.ledger.tables import (
     model_versions,
     partitions,
     releases,
+    retirements,
 )
 
 MEMBER_COLUMNS = ["digest", "partition", "source", "subject"]
@@ -101,18 +102,19 @@ def list_versions(ledger: Ledger, project: str) -> list[tuple[DatasetRef, dateti
 
 
 def list_used_versions(ledger: Ledger, project: str) -> set[int]:
-    """Return the dataset versions that a candidate, a certified or a released model was made of."""
-    models = [
-        sa.select(candidates.c.model["dataset"]["version"].as_integer()).where(candidates.c.project == project),
-        sa.select(model_versions.c.model_version["model"]["dataset"]["version"].as_integer()).where(
-            model_versions.c.project == project
-        ),
-        sa.select(releases.c.release["model"]["model"]["dataset"]["version"].as_integer()).where(
-            releases.c.project == project
-        ),
+    """Return the dataset versions that a candidate, a certified or a released model was made of, unless it retired."""
+    used = [
+        (candidates, candidates.c.key, candidates.c.model),
+        (model_versions, model_versions.c.model_key, model_versions.c.model_version["model"]),
+        (releases, releases.c.release["model"]["model"]["key"].as_string(), releases.c.release["model"]["model"]),
+    ]
+    retired = sa.select(retirements.c.model_key).where(retirements.c.project == project)
+    versions = [
+        sa.select(model["dataset"]["version"].as_integer()).where(table.c.project == project, key.not_in(retired))
+        for table, key, model in used
     ]
     with ledger.begin() as connection:
-        return set(connection.scalars(sa.union(*models)))
+        return set(connection.scalars(sa.union(*versions)))
 
 
 def list_partitions(ledger: Ledger, project: str) -> dict[str, ValidationReport]:

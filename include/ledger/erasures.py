@@ -6,10 +6,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from include.contracts import ErasureReport
+from include.ledger.audit import append_entry
 from include.ledger.database import Ledger
 from include.ledger.lineage import LEARNED_FROM
 from include.ledger.tables import candidates, erasures, forgotten, memberships
 from include.storage import digest_bytes
+from include.storage.signing import canonical_json
 
 
 def name_subject(subject: str) -> str:
@@ -41,10 +43,14 @@ def find_images_of(ledger: Ledger, project: str, subject: str) -> list[str]:
 
 
 def record_erasure(ledger: Ledger, receipt: ErasureReport) -> int:
-    """Keep the receipt, and take the subject's key out of the ledger; return the receipt's number."""
-    row = sa.insert(erasures).values(project=receipt.project, receipt=receipt.model_dump(mode="json"))
+    """Keep the receipt, with its digest on the audit chain, and forget the subject's key; return its number."""
+    document = receipt.model_dump(mode="json")
+    row = sa.insert(erasures).values(project=receipt.project, receipt=document)
     with ledger.begin() as connection:
         number = connection.scalar(row.returning(erasures.c.id))
+        facts = {"images": len(receipt.images), "receipt": digest_bytes(canonical_json(document))}
+        who, why = receipt.requested_by, receipt.reason
+        append_entry(connection, receipt.project, "override", f"erasure {number}", who=who, why=why, **facts)
         gone = sa.and_(memberships.c.project == receipt.project, memberships.c.digest.in_(receipt.images))
         connection.execute(sa.update(memberships).where(gone).values(subject=None))
     return int(number or 0)
@@ -67,11 +73,13 @@ def list_erasures(ledger: Ledger, project: str) -> list[tuple[ErasureReport, dat
 def list_marked_models(ledger: Ledger, project: str) -> dict[str, str]:
     """Return the run of every model that learned from something forgotten since, by model key.
 
-    Also of one that was recorded after the erasure, because it was being trained meanwhile.
+    Also of one that was recorded after the erasure, because it was being trained meanwhile; not of an imported one,
+    which was only judged on the dataset.
     """
     gone = sa.and_(forgotten.c.project == memberships.c.project, forgotten.c.name == memberships.c.digest)
     marked = sa.join(candidates, memberships, LEARNED_FROM).join(forgotten, gone)
     query = sa.select(candidates.c.key, candidates.c.model["run_id"].as_string()).select_from(marked).distinct()
+    learned = sa.func.coalesce(candidates.c.model["imported"].as_boolean(), False).is_(False)
     with ledger.begin() as connection:
-        rows = connection.execute(query.where(candidates.c.project == project)).all()
+        rows = connection.execute(query.where(candidates.c.project == project, learned)).all()
     return {key: run for key, run in rows}  # noqa: C416 - dict() of rows loses their types

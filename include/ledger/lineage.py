@@ -53,6 +53,16 @@ def find_memberships(
         return [Membership(*row) for row in connection.execute(query)]
 
 
+def list_members(ledger: Ledger, project: str, version: int) -> list[Membership]:
+    """Return the images that a dataset version held, a membership for each partition."""
+    table = memberships.c
+    query = sa.select(table.digest, table.partition, table.source, table.since_version, table.until_version)
+    query = query.where(table.project == project, table.since_version <= version)
+    query = query.where(sa.or_(table.until_version.is_(None), table.until_version > version))
+    with ledger.begin() as connection:
+        return [Membership(*row) for row in connection.execute(query)]
+
+
 def find_descendants(ledger: Ledger, project: str, image: str) -> list[Descendant]:
     """Return every model trained on a dataset version that held an image, once for each release of it."""
     key = releases.c.release["model"]["model"]["key"].as_string()

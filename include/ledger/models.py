@@ -117,16 +117,25 @@ def find_alias(ledger: Ledger, project: str, alias: str) -> int | None:
 
 
 def move_alias(
-    ledger: Ledger, project: str, alias: str, *, expected: int | None, version: int, reason: str, who: str | None = None
+    ledger: Ledger,
+    project: str,
+    alias: str,
+    *,
+    expected: int | None,
+    version: int,
+    reason: str,
+    who: str | None = None,
+    trail: str | None = None,
 ) -> None:
     """Move an alias by compare-and-set; moving it to where it is already changes nothing.
 
     :param who: Run or person, for the audit chain.
+    :param trail: Alias that takes the version this one leaves, in the same transaction.
     :raises StaleAttemptError: the alias no longer points at `expected`.
     """
     with ledger.begin() as connection:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"{project}/{alias}"))))
-        sequence, current = _current(connection, project, alias)
+        _lock(connection, project, alias)
+        current = _current(connection, project, alias)[1]
         if current == version:
             return
         if current != expected:
@@ -134,13 +143,27 @@ def move_alias(
                 f"alias {alias!r} of {project} points at version {current}, not at {expected} as this attempt saw; "
                 "another release was faster, run it again on what is there now"
             )
-        connection.execute(
-            sa.insert(alias_moves).values(
-                project=project, alias=alias, sequence=sequence + 1, version=version, reason=reason
-            )
+        if trail and current is not None:
+            _lock(connection, project, trail)
+            _move(connection, project, trail, current, reason, who)
+        _move(connection, project, alias, version, reason, who)
+
+
+def _lock(connection: sa.Connection, project: str, alias: str) -> None:
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"{project}/{alias}"))))
+
+
+def _move(connection: sa.Connection, project: str, alias: str, version: int, reason: str, who: str | None) -> None:
+    sequence, current = _current(connection, project, alias)
+    if current == version:
+        return
+    connection.execute(
+        sa.insert(alias_moves).values(
+            project=project, alias=alias, sequence=sequence + 1, version=version, reason=reason
         )
-        facts = {"alias": alias, "move": sequence + 1, "version": version, "before": current}
-        append_entry(connection, project, "alias", f"alias {alias}", who=who, why=reason, **facts)
+    )
+    facts = {"alias": alias, "move": sequence + 1, "version": version, "before": current}
+    append_entry(connection, project, "alias", f"alias {alias}", who=who, why=reason, **facts)
 
 
 def _current(connection: sa.Connection, project: str, alias: str) -> tuple[int, int | None]:

@@ -6,19 +6,25 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from include.contracts import ReleaseRef, RolloutRef
-from include.errors import ArtifactNotFoundError
+from include.contracts import Digest, ReleaseRef, RolloutRef
+from include.errors import ArtifactNotFoundError, ContractViolationError
+from include.ledger.audit import append_entry
 from include.ledger.database import Ledger
 from include.ledger.datasets import record_read
+from include.ledger.retirements import require_not_retired
 from include.ledger.tables import releases, rollouts, serving
 
 
 def record_release(ledger: Ledger, release: ReleaseRef) -> None:
-    """Record a packaged release, and that its dataset was read for it; recording it again changes nothing."""
-    row = insert(releases).values(
-        project=release.model.model.project, digest=release.digest, release=release.model_dump(mode="json")
-    )
+    """Record a packaged release, and that its dataset was read for it; recording it again changes nothing.
+
+    :raises ContractViolationError: its version was retired.
+    """
+    project = release.model.model.project
+    row = insert(releases).values(project=project, digest=release.digest, release=release.model_dump(mode="json"))
     with ledger.begin() as connection:
+        _lock(connection, project)
+        require_not_retired(connection, project, release.model.version)
         connection.execute(row.on_conflict_do_nothing())
     record_read(ledger, release.model.model.dataset, "package", f"run {release.model.model.run_id}")
 
@@ -67,10 +73,14 @@ def find_serving_rollouts(ledger: Ledger, project: str) -> list[RolloutRef]:
 
 
 def start_rollout(ledger: Ledger, release: ReleaseRef, run: str) -> RolloutRef:
-    """Make a release the one to serve, remembering what served before; the same run finds its rollout again."""
+    """Make a release the one to serve, remembering what served before; the same run finds its rollout again.
+
+    :raises ContractViolationError: its version was retired.
+    """
     project = release.model.model.project
     with ledger.begin() as connection:
         _lock(connection, project)
+        require_not_retired(connection, project, release.model.version)
         mine = connection.execute(
             sa.select(rollouts).where(
                 rollouts.c.project == project, rollouts.c.release_digest == release.digest, rollouts.c.run == run
@@ -88,18 +98,30 @@ def complete_rollout(ledger: Ledger, rollout: RolloutRef) -> None:
         _close(connection, rollout, "completed", [], closable=["started"])
 
 
-def revert_rollout(ledger: Ledger, rollout: RolloutRef, reasons: list[str]) -> None:
+def revert_rollout(
+    ledger: Ledger, rollout: RolloutRef, reasons: list[str], *, who: str | None = None, forced: bool = False
+) -> None:
     """Return to the release that served before and close the rollout.
 
     A newer rollout that has taken over in the meantime is left in service, and will not return to this release.
+
+    :param who: Run or person, for the audit chain: a rollout that had proved healthy only people take back.
+    :param forced: Whether a person takes it back, healthy or not.
     """
     project = rollout.release.model.model.project
     with ledger.begin() as connection:
         _lock(connection, project)
+        # Not what is in the reference: what served before may have been rolled back itself since.
+        found = (
+            sa.select(rollouts.c.state, rollouts.c.previous_digest).where(rollouts.c.id == rollout.id).with_for_update()
+        )
+        state, previous = connection.execute(found).first() or (None, None)
         if not _close(connection, rollout, "rolled_back", reasons, closable=["started", "completed"]):
             return
-        # Not the one in the reference: it may have been rolled back itself since.
-        previous = connection.scalar(sa.select(rollouts.c.previous_digest).where(rollouts.c.id == rollout.id))
+        if forced or state == "completed":
+            facts = {"rollout": rollout.id, "release": rollout.release.digest, "returned_to": previous}
+            subject = f"rollout of version {rollout.release.model.version}"
+            append_entry(connection, project, "override", subject, who=who, why="; ".join(reasons), **facts)
         mine = sa.and_(serving.c.project == project, serving.c.rollout == rollout.id)
         if previous is None:
             connection.execute(sa.delete(serving).where(mine))
@@ -108,6 +130,31 @@ def revert_rollout(ledger: Ledger, rollout: RolloutRef, reasons: list[str]) -> N
         later = sa.and_(rollouts.c.project == project, rollouts.c.id > rollout.id)
         returning_here = sa.and_(later, rollouts.c.previous_digest == rollout.release.digest)
         connection.execute(sa.update(rollouts).where(returning_here).values(previous_digest=previous))
+
+
+def list_releases_of(connection: sa.Connection, project: str, version: int) -> tuple[Digest, ...]:
+    """Return the digests of every release that was packaged of a version."""
+    packaged = releases.c.release["model"]["version"].as_integer() == version
+    query = sa.select(releases.c.digest).where(releases.c.project == project, packaged).order_by(releases.c.digest)
+    return tuple(connection.scalars(query))
+
+
+def require_out_of_service(connection: sa.Connection, project: str, version: int) -> None:
+    """Refuse a version that serves, or that a rollback would return to; until the transaction ends, none can.
+
+    :raises ContractViolationError: it is in service.
+    """
+    _lock(connection, project)
+    live = connection.scalar(sa.select(serving.c.release_digest).where(serving.c.project == project))
+    before = sa.select(rollouts.c.previous_digest).where(
+        rollouts.c.project == project, rollouts.c.release_digest == live, rollouts.c.state != "rolled_back"
+    )
+    needed = {live, *connection.scalars(before)}.intersection(list_releases_of(connection, project, version))
+    if needed:
+        raise ContractViolationError(
+            f"version {version} of {project} is in service, or next after a rollback, as {', '.join(sorted(needed))}; "
+            "deploy another version before this one is retired"
+        )
 
 
 def _start(connection: sa.Connection, release: ReleaseRef, run: str) -> sa.Row[Any]:

@@ -226,3 +226,24 @@ audit_entries = sa.Table(
     sa.Column("previous", sa.Text, nullable=False, comment="Hash of the entry before; empty for the first."),
     sa.Column("hash", sa.Text, nullable=False),
 )
+
+holds = sa.Table(
+    "holds",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("hold", sa.JSON, nullable=False),
+    sa.Column("released_at", sa.DateTime(timezone=True), comment="None: it stands."),
+    sa.Index("uq_holds_standing", "project", "version", unique=True, postgresql_where=sa.text("released_at IS NULL")),
+)
+
+retirements = sa.Table(
+    "retirements",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True),
+    sa.Column("model_key", sa.Text, nullable=False),
+    sa.Column("retirement", sa.JSON, nullable=False),
+    sa.Column("removed_at", sa.DateTime(timezone=True), comment="When the last of the originals was gone."),
+)

@@ -19,4 +19,5 @@ from include.project.sections import DataConfig as DataConfig
 from include.project.sections import DeploymentPolicy as DeploymentPolicy
 from include.project.sections import MonitoringPolicy as MonitoringPolicy
 from include.project.sections import Project as Project
+from include.project.sections import RegistryPolicy as RegistryPolicy
 from include.project.source import SourceConfig as SourceConfig

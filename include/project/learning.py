@@ -47,9 +47,19 @@ class TrainingConfig(Contract):
     augmentation: AugmentationConfig = AugmentationConfig()
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "mixed"] = Field(default="auto", description="`auto`: mixed on a GPU.")
+    processes: int = Field(
+        default=1, ge=1, le=64, description="Train in so many processes, each on a share of a batch."
+    )
     compile: bool = Field(default=False, description="Compile the network where the device gains from it.")
     seed: int = Field(default=17, ge=0)
     min_images: int = Field(default=50, ge=2, description="Fewest labelled training images worth training on.")
+
+    @model_validator(mode="after")
+    def _every_process_has_images(self) -> "TrainingConfig":
+        # The batches of an epoch are of even size, so that they may be half as big as batch_size.
+        if self.processes > 1 and self.batch_size < 2 * self.processes:
+            raise ValueError(f"batch_size {self.batch_size} is below twice the {self.processes} `processes` it is for")
+        return self
 
 
 class SearchRange(Contract):
@@ -218,5 +228,5 @@ class PromotionPolicy(Contract):
     max_accuracy_drop: Fraction = Field(default=0.0, description="Margin of non-inferiority on every compared measure.")
     confidence: float = Field(default=0.95, ge=0.5, lt=1, description="Of the paired bootstrap intervals.")
     require_significance: bool = Field(
-        default=False, description="Promote over a champion only where the interval excludes chance."
+        default=True, description="Promote over a champion only where the interval excludes chance."
     )

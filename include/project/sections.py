@@ -50,6 +50,13 @@ class DeploymentPolicy(Contract):
     ready_seconds: int = Field(default=60, ge=1, description="Time a release has to come up healthy.")
 
 
+class RegistryPolicy(Contract):
+    """How long certified versions stay that nothing uses any more."""
+
+    keep_versions: int = Field(default=5, ge=1, description="Newest versions that are never retired by themselves.")
+    retire_days: int = Field(default=365, ge=1, description="Age at which versions out of use are archived, removed.")
+
+
 class MonitoringPolicy(Contract):
     """What counts as drift."""
 
@@ -73,6 +80,7 @@ class Project(Contract):
     evaluation: EvaluationConfig = EvaluationConfig()
     promotion: PromotionPolicy = PromotionPolicy()
     governance: GovernanceConfig = GovernanceConfig()
+    registry: RegistryPolicy = RegistryPolicy()
     deployment: DeploymentPolicy = DeploymentPolicy()
     monitoring: MonitoringPolicy = MonitoringPolicy()
 

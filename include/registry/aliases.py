@@ -36,12 +36,17 @@ def crown_champion(
     :raises StaleAttemptError: another version was crowned since this call looked.
     """
     project = version.model.project
-    current = find_alias(ledger, project, CHAMPION)
-    if current is not None and current != version.version:
-        # Before the champion moves: after a crash between the two, nobody would know any more who it was.
-        expected = find_alias(ledger, project, PREVIOUS)
-        move_alias(ledger, project, PREVIOUS, expected=expected, version=current, reason=reason, who=who)
-    move_alias(ledger, project, CHAMPION, expected=current, version=version.version, reason=reason, who=who)
+    move_alias(
+        ledger,
+        project,
+        CHAMPION,
+        expected=find_alias(ledger, project, CHAMPION),
+        version=version.version,
+        reason=reason,
+        who=who,
+        # Together: one that moved first would be wrong for good once another attempt crowned in between.
+        trail=PREVIOUS,
+    )
     mirror_aliases(project, ledger, tracking)
 
 

@@ -20,10 +20,11 @@ def needs_approval(decision: PromotionDecision, governance: GovernanceConfig) ->
     return governance.approval == "always" or (governance.approval == "first_release" and decision.champion is None)
 
 
-def describe_promotion(decision: PromotionDecision, evidence: Mapping[str, str]) -> str:
+def describe_promotion(decision: PromotionDecision, evidence: Mapping[str, str], trainer: str | None) -> str:
     """Say in Markdown what would be promoted and why.
 
     :param evidence: Address of every page to read before answering, by its name.
+    :param trainer: Who started the training, if a person did.
     """
     candidate, champion = decision.candidate, decision.champion
     against = f"{champion.accuracy:.2%} of the champion" if champion else "no champion: this is the first release"
@@ -36,7 +37,8 @@ def describe_promotion(decision: PromotionDecision, evidence: Mapping[str, str])
         "",
         "Read first: " + " · ".join(f"[{name}]({address})" for name, address in evidence.items()),
         "",
-        "Whoever started the training cannot approve it. No answer in time is a rejection.",
+        f"{trainer} started the training and cannot approve it." if trainer else "No person started the training.",
+        "No answer in time is a rejection.",
     ]
     return "\n".join(lines)
 

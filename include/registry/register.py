@@ -45,11 +45,11 @@ def register_model(
     with _one_at_a_time(ledger, f"register/{model.project}"):
         seal_chain(ledger, model.project, store)
         registered = find_model_version(ledger, model.project, key=model.key)
+        with tracking.connect() as client:
+            number = _keep_one(client, decision, registered)
         if registered:
             issue_certificate(registered, decision, project, store, ledger, tracking, approvals)
             return registered
-        with tracking.connect() as client:
-            number = int(_find_or_create(client, decision).version)
         version = ModelVersionRef(model=model, version=number, accuracy=decision.candidate.accuracy)
         signed = issue_certificate(version, decision, project, store, ledger, tracking, approvals)
         write_model_card(version, decision, project, store, tracking)
@@ -87,29 +87,37 @@ def _one_at_a_time(ledger: Ledger, name: str) -> Iterator[None]:
         yield
 
 
-def _find_or_create(client: MlflowClient, decision: PromotionDecision) -> ModelVersion:
-    """Find the version that carries the model's key; none yet: create it."""
+def _keep_one(client: MlflowClient, decision: PromotionDecision, registered: ModelVersionRef | None) -> int:
+    """Return the number of the one version that carries the model's key; none yet: create it."""
     model = decision.candidate.model
     found = _find_versions(client, model.project, model.key)
-    if not found:
-        _create_registered_model(client, model.project)
-        run = client.get_run(model.run_id)
-        tags = {
-            KEY_TAG: model.key,
-            "windhover.dataset": model.dataset.digest,
-            "windhover.weights": model.weights,
-            "windhover.test": decision.candidate.test_digest,
-            "windhover.decision": f"{decision.verdict}: {'; '.join(decision.reasons)}",
-        }
-        if ERASED_TAG in run.data.tags:
-            tags[ERASED_TAG] = run.data.tags[ERASED_TAG]
-        source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
-        client.create_model_version(model.project, source, model.run_id, tags=tags, await_creation_for=0)
+    if not found and not registered:
+        _create_version(client, decision)
         found = _find_versions(client, model.project, model.key)
-    # MLflow's client resends a request whose answer was lost, and then there are two versions of one key.
-    for surplus in found[1:]:
-        client.delete_model_version(model.project, str(surplus.version))
-    return found[0]
+    number = registered.version if registered else int(found[0].version)
+    # MLflow's client resends a request whose answer was lost, and the server may finish that of a process that was
+    # killed after another one registered the model: then there are two versions of one key.
+    for surplus in found:
+        if int(surplus.version) != number:
+            client.delete_model_version(model.project, str(surplus.version))
+    return number
+
+
+def _create_version(client: MlflowClient, decision: PromotionDecision) -> None:
+    model = decision.candidate.model
+    _create_registered_model(client, model.project)
+    run = client.get_run(model.run_id)
+    tags = {
+        KEY_TAG: model.key,
+        "windhover.dataset": model.dataset.digest,
+        "windhover.weights": model.weights,
+        "windhover.test": decision.candidate.test_digest,
+        "windhover.decision": f"{decision.verdict}: {'; '.join(decision.reasons)}",
+    }
+    if ERASED_TAG in run.data.tags:
+        tags[ERASED_TAG] = run.data.tags[ERASED_TAG]
+    source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
+    client.create_model_version(model.project, source, model.run_id, tags=tags, await_creation_for=0)
 
 
 def _find_versions(client: MlflowClient, project: str, key: str) -> list[ModelVersion]:

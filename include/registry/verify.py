@@ -1,4 +1,4 @@
-"""Check a certified version again, from nothing but the store: no ledger, no MLflow, no trust in who signed it."""
+"""Check a certified version again, from the store alone unless something was erased: no trust in who signed it."""
 
 import io
 import math
@@ -11,10 +11,14 @@ import pyarrow.parquet as pq
 from include.contracts import CheckReport, EvaluationReport, PromotionDecision, VerificationReport
 from include.contracts.governance import Certificate
 from include.errors import ArtifactNotFoundError, NotCertifiedError, PermanentError
+from include.ledger import Ledger
+from include.registry.bundles import bundle_address
+from include.registry.erased import account_for_answers, account_for_images
 from include.storage import Store, digest_bytes
 from include.vision.certificates import certificate_address, read_certificate
 from include.vision.graphs import graph_address
 from include.vision.images import read_rows
+from include.vision.releases import GRAPH
 
 # Measures are fractions of counts: differences below this are rounding.
 ROUNDING = 1e-9
@@ -22,9 +26,14 @@ ROUNDING = 1e-9
 Judge = Callable[[Certificate], PromotionDecision]
 
 
-def verify_version(project: str, version: int, store: Store, judge: Judge) -> VerificationReport:
+def verify_version(
+    project: str, version: int, store: Store, open_ledger: Callable[[], Ledger], judge: Judge
+) -> VerificationReport:
     """Check signature, graph, data and answers of a version's certificate, and derive its verdict again.
 
+    Images and answers that are gone pass only where erasures on record account for exactly these.
+
+    :param open_ledger: Asked only where something is gone.
     :param judge: Decides again by the measurements and the policy of a certificate.
     :raises ArtifactNotFoundError: the version has no certificate.
     """
@@ -42,8 +51,8 @@ def verify_version(project: str, version: int, store: Store, judge: Judge) -> Ve
             CheckReport(check="signature", passed=True, found=f"issued {certificate.issued_at:%Y-%m-%d %H:%M:%S} UTC"),
             _check("name", lambda: _check_name(certificate, project, version)),
             _check("graph", lambda: _check_graph(certificate, store)),
-            _check("data", lambda: _check_data(certificate, store)),
-            _check("answers", lambda: _check_answers(certificate, store)),
+            _check("data", lambda: _check_data(certificate, store, open_ledger)),
+            _check("answers", lambda: _check_answers(certificate, store, open_ledger)),
             _check("verdict", lambda: _check_verdict(certificate, judge, verdicts)),
         ]
     except NotCertifiedError as error:
@@ -72,30 +81,43 @@ def _check_name(certificate: Certificate, project: str, version: int) -> str:
 
 
 def _check_graph(certificate: Certificate, store: Store) -> str:
-    address = graph_address(certificate.model)
+    address, archived = graph_address(certificate.model), bundle_address(certificate.model.project, certificate.version)
+    if not store.exists(address):
+        # A retired version lives on in its bundle.
+        address = f"{archived}/{GRAPH}"
     found = digest_bytes(store.read(address))
     if found != certificate.graph:
         raise NotCertifiedError(f"{address} has digest {found}, certified is {certificate.graph}")
     return found
 
 
-def _check_data(certificate: Certificate, store: Store) -> str:
+def _check_data(certificate: Certificate, store: Store, open_ledger: Callable[[], Ledger]) -> str:
     dataset = certificate.model.dataset
-    rows = read_rows(dataset, store, ["digest"])
+    try:
+        rows = read_rows(dataset, store, ["digest"])
+    except ArtifactNotFoundError as missing:
+        try:
+            return account_for_images(dataset, store, open_ledger())
+        except PermanentError as unexplained:
+            raise NotCertifiedError(f"{missing}; {unexplained}") from missing
     return f"version {dataset.version} holds {rows.num_rows} images of digest {dataset.digest}"
 
 
-def _check_answers(certificate: Certificate, store: Store) -> str:
+def _check_answers(certificate: Certificate, store: Store, open_ledger: Callable[[], Ledger]) -> str:
     decision = certificate.decision
     reports = [decision.candidate, *([decision.champion] if decision.champion else [])]
-    for report in reports:
+    gone = [report.answers for report in reports if report.answers and not store.exists(report.answers)]
+    accounts = [account_for_answers(address, certificate.model.project, open_ledger()) for address in gone]
+    kept = [report for report in reports if report.answers not in gone]
+    for report in kept:
         accuracy, images = _count_answers(report, store)
         if images != report.images or not math.isclose(accuracy, report.accuracy, abs_tol=ROUNDING):
             raise NotCertifiedError(
                 f"{report.answers} amounts to an accuracy of {accuracy:.6f} on {images} images, certified is "
                 f"{report.accuracy:.6f} on {report.images}"
             )
-    return f"accuracy counted again: {', '.join(f'{report.accuracy:.6f}' for report in reports)}"
+    again = [f"accuracy counted again: {report.accuracy:.6f}" for report in kept]
+    return "; ".join([*accounts, *again])
 
 
 def _count_answers(report: EvaluationReport, store: Store) -> tuple[float, int]:

@@ -1,8 +1,11 @@
 """Keep what an unfinished training goes on from: one file in the store, safetensors and JSON, nothing that executes."""
 
 import hashlib
+import json
 import logging
+import struct
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -13,14 +16,19 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from include.contracts import Contract, Digest
 from include.errors import ArtifactNotFoundError
+from include.project import Project
 from include.storage import Store
 from include.training.epochs import Epoch
 from include.vision.networks import Classifier
 
 logger = logging.getLogger(__name__)
 
+FOLDER = "checkpoints"
+# The most that safetensors reads, too.
+MAX_HEADER = 100_000_000
 DIGEST_BYTES = hashlib.sha256().digest_size
 MODEL, BEST, OPTIMIZER = "model.", "best.", "optimizer."
+WRITTEN = "written_at"
 RANDOM, RANDOM_GPU, DESCRIPTION = "random", "random_gpu", "description"
 Tensors = dict[str, torch.Tensor]
 
@@ -60,9 +68,9 @@ class Checkpoints:
     """
 
     def __init__(self, store: Store, project: str, key: Digest) -> None:
-        self.address = f"{project}/checkpoints/{key.removeprefix('sha256:')}"
-        self._store = store
-        self._key = key
+        self.address = f"{project}/{FOLDER}/{key.removeprefix('sha256:')}"
+        self.project, self.key = project, key
+        self.store = store
 
     def save(self, progress: Progress) -> None:
         """Replace the checkpoint by one of this moment; a kill leaves the one before.
@@ -71,7 +79,7 @@ class Checkpoints:
         """
         state = progress.optimizer.state_dict()
         description = _Description(
-            key=self._key,
+            key=self.key,
             torch=torch.__version__,
             epochs=tuple(progress.epochs),
             groups=tuple(state["param_groups"]),
@@ -84,8 +92,9 @@ class Checkpoints:
             tensors |= _prefix(values, f"{OPTIMIZER}{index}.")
         tensors |= _read_random_state(progress.device)
         tensors[DESCRIPTION] = torch.from_numpy(np.frombuffer(description.model_dump_json().encode(), np.uint8).copy())
-        data = safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
-        self._store.write(self.address, hashlib.sha256(data).digest() + data)
+        saved = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+        data = safetensors.torch.save(saved, metadata={WRITTEN: datetime.now(UTC).isoformat()})
+        self.store.write(self.address, hashlib.sha256(data).digest() + data)
 
     def restore(self, progress: Progress) -> bool:
         """Put a training that has not begun to where the checkpoint was written, random state included.
@@ -114,19 +123,48 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Delete the checkpoint, if there is one: its training is over."""
-        self._store.remove(self.address)
+        self.store.remove(self.address)
 
     def _read(self) -> tuple[_Description, Tensors]:
-        written = self._store.read(self.address)
+        written = self.store.read(self.address)
         data = written[DIGEST_BYTES:]
         if hashlib.sha256(data).digest() != written[:DIGEST_BYTES]:
             raise ValueError(f"its {len(written)} bytes are not those that were written")
         # Copies, because views of the file's bytes are not aligned as torch aligns its own.
         tensors = {name: tensor.clone() for name, tensor in safetensors.torch.load(data).items()}
         description = _Description.model_validate_json(tensors.pop(DESCRIPTION).numpy().tobytes())
-        if (description.key, description.torch) != (self._key, torch.__version__):
+        if (description.key, description.torch) != (self.key, torch.__version__):
             raise ValueError(f"it is of key {description.key} and torch {description.torch}, not {torch.__version__}")
         return description, tensors
+
+
+def clean_checkpoints(project: Project, store: Store, older_than: datetime) -> tuple[str, ...]:
+    """Remove checkpoints of trainings that never finished; return their addresses. Damaged ones go, whatever their age.
+
+    :param older_than: Aware time; a training whose last epoch ended before it is given up.
+    :raises ServiceUnavailableError: the store does not answer.
+    """
+    found = store.list(f"{project.name}/{FOLDER}")
+    old = [address for address in found if not _is_newer(address, store, older_than)]
+    for address in old:
+        store.remove(address)
+    return tuple(old)
+
+
+def _is_newer(address: str, store: Store, moment: datetime) -> bool:
+    """Tell whether a checkpoint was written at a moment or later, from its first bytes alone."""
+    try:
+        with store.open(address) as file:
+            file.seek(DIGEST_BYTES)
+            # As safetensors begins: the length of a header in JSON, and the header.
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(length, MAX_HEADER)))
+        return datetime.fromisoformat(header["__metadata__"][WRITTEN]) >= moment
+    except ArtifactNotFoundError:
+        # Its training finished just now.
+        return True
+    except (struct.error, ValueError, KeyError, TypeError):
+        return False
 
 
 def _prefix(tensors: Tensors, prefix: str) -> Tensors:

@@ -22,14 +22,20 @@ CUBLAS = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 def choose_device(training: TrainingConfig) -> torch.device:
     """Return the device to train on: a GPU where there is one, unless the project names another.
 
-    :raises ContractViolationError: the project asks for a GPU, and there is none.
+    :raises ContractViolationError: the project asks for a GPU, and there is none, or for more processes than GPUs.
     """
     found = torch.cuda.is_available()
     if training.device == "cuda" and not found:
         raise ContractViolationError(
             "training.device is cuda, but torch finds no GPU on this machine; write auto, or train where there is one"
         )
-    return torch.device("cuda" if found and training.device != "cpu" else "cpu")
+    device = torch.device("cuda" if found and training.device != "cpu" else "cpu")
+    if device.type == "cuda" and 1 < training.processes > torch.cuda.device_count():
+        raise ContractViolationError(
+            f"training.processes is {training.processes}, but this machine has {torch.cuda.device_count()} GPUs, one "
+            "for each process; lower it, or write training.device cpu"
+        )
+    return device
 
 
 @contextmanager
@@ -43,7 +49,7 @@ def reproducible(training: TrainingConfig, device: torch.device) -> Iterator[Non
         deterministic = torch.are_deterministic_algorithms_enabled()
         warning = torch.is_deterministic_algorithms_warn_only_enabled()
         torch.manual_seed(training.seed)
-        torch.set_num_threads(_count_threads(training.image_size))
+        torch.set_num_threads(_count_threads(training))
         # Some layers have no deterministic gradient on a GPU; their architectures are trained all the same.
         torch.use_deterministic_algorithms(True, warn_only=gpu)
         try:
@@ -59,5 +65,7 @@ def mixed_precision(training: TrainingConfig, device: torch.device) -> AbstractC
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed)
 
 
-def _count_threads(image_size: int) -> int:
-    return min(len(os.sched_getaffinity(0)), MAX_THREADS) if image_size > SINGLE_THREAD_SIZE else 1
+def _count_threads(training: TrainingConfig) -> int:
+    if training.image_size <= SINGLE_THREAD_SIZE:
+        return 1
+    return min(max(len(os.sched_getaffinity(0)) // training.processes, 1), MAX_THREADS)

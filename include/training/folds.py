@@ -6,9 +6,13 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from mlflow.entities import Metric
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
 from include.contracts import DatasetRef, FoldReport
@@ -23,9 +27,12 @@ from include.training.nested_runs import NestedRun, open_part, open_study_run
 from include.training.optimise import fit_classifier
 from include.training.provenance import candidate_key
 from include.training.samples import Samples
-from include.vision.images import read_split
+from include.vision.images import read_rows, read_split
+from include.vision.twins import find_twins, read_fingerprints
 
 logger = logging.getLogger(__name__)
+
+UNSEALED = ("train", "validation")
 
 
 def cross_validate(
@@ -65,7 +72,7 @@ def deal_folds(targets: NDArray[np.int64], groups: Sequence[str], folds: int, se
         if found < folds:
             raise DataQualityError(
                 f"class number {target} has {found} groups, too few for tuning.folds {folds}: images of one group "
-                "stay together; ingest more groups or lower tuning.folds"
+                "and near-duplicates stay together; ingest more groups or lower tuning.folds"
             )
     dealt = np.full(len(targets), -1)
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
@@ -87,16 +94,35 @@ def log_folds(reports: Sequence[FoldReport], tracking: Tracking, run_id: str) ->
     return measures
 
 
+def join_twins(rows: pa.Table, bits: int) -> dict[str, str]:
+    """Name the cluster of every image: images of one group, near-duplicates, and whatever these chain together.
+
+    :param rows: Columns `digest`, `group`, `phash` and `embedding`.
+    :param bits: As in `find_twins`; 0 looks for none.
+    :returns: Digest -> name of the cluster.
+    """
+    groups = rows["group"].combine_chunks().dictionary_encode()
+    numbers = groups.indices.to_numpy()
+    twins = numbers[find_twins(*read_fingerprints(rows), bits)] if bits else np.empty((0, 2), np.int64)
+    size = len(groups.dictionary)
+    linked = coo_array((np.ones(len(twins), bool), twins.T), shape=(size, size))
+    _, clusters = connected_components(linked, directed=False)
+    return dict(zip(rows["digest"].to_pylist(), map(str, clusters[numbers]), strict=True))
+
+
 def _read(
     project: Project, dataset: DatasetRef, store: Store
 ) -> tuple[list[NDArray[np.uint8]], NDArray[np.int64], list[str]]:
-    """Read what is not sealed: images, the index of each one's class, and its group."""
+    """Read what is not sealed: images, the index of each one's class, and the name of its cluster."""
+    rows = read_rows(dataset, store, ["digest", "group", "split", "phash", "embedding"])
+    cluster = join_twins(rows.filter(pc.is_in(rows["split"], pa.array(UNSEALED))), project.data.near_duplicate_bits)
     images: list[NDArray[np.uint8]] = []
     labels: list[str] = []
     groups: list[str] = []
-    for split in ("train", "validation"):
+    for split in UNSEALED:
         read = read_split(dataset, store, split, project.data)
-        images, labels, groups = images + list(read.images), labels + read.labels, groups + read.groups
+        images, labels = images + list(read.images), labels + read.labels
+        groups += [cluster[digest] for digest in read.digests]
     unknown = sorted(set(labels) - set(project.classes))
     if unknown:
         raise DataQualityError(

@@ -1,24 +1,22 @@
 """Write a training into MLflow as it happens."""
 
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from contextlib import contextmanager
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from mlflow import MlflowException
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from include.contracts import DatasetRef, Digest
-from include.errors import WindhoverError
 from include.project import Project
 from include.tracking import CURVES, KEY_TAG, MODEL_FOLDER, TRAINER_TAG, Tracking
 from include.training.epochs import Epoch
 from include.training.provenance import describe_environment, digest_code, digest_configuration
+from include.training.runs import finishing, log_epoch
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +44,8 @@ class Logbook:
             "epoch %d: train loss %.4f, validation loss %.4f, validation accuracy %.4f (%.1f s)",
             *(epoch.number, epoch.train_loss, epoch.validation_loss, epoch.validation_accuracy, epoch.seconds),
         )
-        if epoch.number <= self._logged:
-            return
-        now = int(time.time() * 1000)
-        values = {name: value for name, value in asdict(epoch).items() if name != "number"}
-        with self._tracking.connect() as client:
-            client.log_batch(self.run_id, [Metric(name, value, now, epoch.number) for name, value in values.items()])
+        if epoch.number > self._logged:
+            log_epoch(self._tracking, self.run_id, epoch)
 
     def add_model(self, folder: Path, best: Epoch, weights: Digest) -> None:
         """Upload the saved model and its learning curves, and say which epoch it is."""
@@ -75,17 +69,10 @@ def open_logbook(
     tags = _tags(project, dataset, key) | ({TRAINER_TAG: trained_by} if trained_by else {})
     run_id = _continue_run(tracking, experiment, tags) or _create_run(tracking, experiment, tags, run_name)
     logger.info("run %s: %s", run_name, tracking.run_url(run_id))
-    try:
+    with finishing(tracking, run_id):
         _describe(tracking, run_id, project, dataset)
         with _watching_system(tracking, run_id):
             yield Logbook(tracking, run_id, _count_logged(tracking, run_id))
-    except BaseException:
-        # The error that ended the training is worth more than one about closing the run.
-        with suppress(WindhoverError), tracking.connect() as client:
-            client.set_terminated(run_id, "FAILED")
-        raise
-    with tracking.connect() as client:
-        client.set_terminated(run_id, "FINISHED")
 
 
 def draw_curves(epochs: Sequence[Epoch], best: Epoch) -> Figure:

@@ -2,17 +2,16 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from contextlib import contextmanager
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunStatus
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from include.errors import WindhoverError
 from include.tracking import Tracking
-from include.training.optimise import Epoch
+from include.training.epochs import Epoch
+from include.training.runs import finishing, log_epoch
 
 STUDY_TAG = "windhover.study"
 PART_TAG = "windhover.part"
@@ -28,13 +27,13 @@ class NestedRun:
 
     def add_epoch(self, epoch: Epoch) -> None:
         """Log one epoch as metrics."""
-        self.add_metrics({name: value for name, value in asdict(epoch).items() if name != "number"}, epoch.number)
+        log_epoch(self._tracking, self.run_id, epoch)
 
-    def add_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Log metrics of one step."""
+    def add_metrics(self, values: Mapping[str, float]) -> None:
+        """Log metrics of the whole run."""
         now = int(time.time() * 1000)
         with self._tracking.connect() as client:
-            client.log_batch(self.run_id, [Metric(name, float(value), now, step) for name, value in values.items()])
+            client.log_batch(self.run_id, [Metric(name, float(value), now, 0) for name, value in values.items()])
 
 
 def open_study_run(tracking: Tracking, project: str, study: str, run_name: str) -> NestedRun:
@@ -64,15 +63,8 @@ def open_part(
         tags = {STUDY_TAG: study, PART_TAG: part, MLFLOW_PARENT_RUN_ID: parent.run_id}
         run_id = client.create_run(experiment, run_name=part, tags=tags).info.run_id
         client.log_batch(run_id, params=[Param(name, str(value)) for name, value in settings.items()])
-    try:
+    with finishing(tracking, run_id):
         yield NestedRun(tracking, run_id)
-    except BaseException:
-        # The error that ended the training is worth more than one about closing the run.
-        with suppress(WindhoverError), tracking.connect() as client:
-            client.set_terminated(run_id, "FAILED")
-        raise
-    with tracking.connect() as client:
-        client.set_terminated(run_id, "FINISHED")
 
 
 def close_study_run(

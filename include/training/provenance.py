@@ -14,6 +14,13 @@ from include.storage import digest_bytes
 from include.vision.pretrained import digest_pretrained
 
 SOURCES = ("training", "vision")
+# What looks at data or at finished models; training does not run it.
+UNRELATED = frozenset(
+    {
+        *("training/giveaways.py", "training/importing.py", "training/reproduction.py", "training/shortcuts.py"),
+        *("vision/certificates.py", "vision/export.py", "vision/foreign.py", "vision/graphs.py"),
+    }
+)
 LOCK = REPOSITORY / "requirements.lock"
 
 
@@ -42,8 +49,8 @@ def digest_configuration(project: Project) -> Digest:
 
 def digest_code(root: Path = REPOSITORY / "include") -> Digest:
     """Digest of the sources that turn a dataset into weights."""
-    files = sorted(path for folder in SOURCES for path in (root / folder).glob("*.py"))
-    listing = "\n".join(f"{path.relative_to(root).as_posix()} {digest_bytes(path.read_bytes())}" for path in files)
+    found = {path.relative_to(root).as_posix() for folder in SOURCES for path in (root / folder).glob("*.py")}
+    listing = "\n".join(f"{name} {digest_bytes((root / name).read_bytes())}" for name in sorted(found - UNRELATED))
     return digest_bytes(listing.encode())
 
 

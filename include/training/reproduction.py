@@ -33,6 +33,11 @@ def reproduce_model(
     if found is None:
         raise ArtifactNotFoundError(f"{project.name} has no version {version}; MLflow's page of the model lists them")
     model = found.model
+    if model.imported:
+        raise ContractViolationError(
+            f"version {version} of {project.name} was imported; only those who trained it can train it again: their "
+            f"names stand in {tracking.run_url(model.run_id)}"
+        )
     with tracking.connect() as client:
         run = client.get_run(model.run_id)
     recorded = restore_project(project, model, run, tracking)

@@ -32,8 +32,10 @@ def select_dataset(
         )
     if as_of is not None:
         return select_as_of(dataset, as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC), store)
-    trained = find_latest_candidate(ledger, project.name)
-    if not required and trained is not None and trained.dataset.labelled == dataset.labelled:
+    newest = find_latest_candidate(ledger, project.name)
+    # An imported model has learned nothing from the dataset.
+    learned = newest.dataset.labelled if newest and not newest.imported else None
+    if not required and learned == dataset.labelled:
         return None
     return dataset
 

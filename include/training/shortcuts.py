@@ -26,6 +26,9 @@ CUES = (*CIRCUMSTANCES, *APPEARANCES)
 # Least effect on all labels, or on one class, that is called a shortcut. Digits are told apart by the ink on their
 # border to 0.5, a 1 by its file size to 0.8: a look may be signal, up to a degree; a circumstance never is.
 LEAST = dict.fromkeys(CIRCUMSTANCES, (0.1, 0.3)) | dict.fromkeys(APPEARANCES, (0.65, 0.93))
+# What shows less of most objects than the middle of the image does: from how much more on, it is a shortcut, too.
+CONTROLS = {"border": "inner_border", "corners": "inner_corners"}
+LEAST_EXCESS = 0.2
 ALPHA = 0.01
 PERMUTATIONS = 5_000
 FOLDS = 3
@@ -84,7 +87,7 @@ def judge_cues(giveaways: Sequence[Giveaways], labels: Sequence[str]) -> tuple[C
     folds = _deal_folds(given)
     known = _Labels(names, given, folds, _shuffle(given, folds))
     examined = [one for one, fit in zip(giveaways, enough, strict=True) if fit]
-    reports = [_judge(cue, [one.get(cue, {}) for one in examined], known) for cue in CUES]
+    reports = [_judge(cue, examined, known) for cue in CUES]
     return tuple(sorted(reports, key=lambda one: (-one.suspicious, -max(one.effect, one.label_effect))))
 
 
@@ -115,7 +118,8 @@ def _describe(
             yield row["digest"], describe(row, classes)
 
 
-def _judge(cue: str, values: Sequence[Mapping[str, float]], labels: _Labels) -> CueReport:
+def _judge(cue: str, examined: Sequence[Giveaways], labels: _Labels) -> CueReport:
+    values = [one.get(cue, {}) for one in examined]
     if not any(values):
         return CueReport(cue=cue, observed="not examined: no image has it")
     table = _tabulate(values)
@@ -126,8 +130,9 @@ def _judge(cue: str, values: Sequence[Mapping[str, float]], labels: _Labels) -> 
     overall, best = float(effects[0]), int(effects[1:].argmax())
     on_label = float(effects[1 + best])
     p_values = np.minimum(1, _test(told, labels) * 2 * len(CUES))
+    sure = p_values <= ALPHA
     strong = np.array([overall, on_label]) >= LEAST[cue]
-    suspicious = bool((strong & (p_values <= ALPHA)).any())
+    suspicious = bool((strong & sure).any()) or (bool(sure[0]) and _exceeds_control(cue, overall, examined, labels))
     label = str(labels.names[best])
     return CueReport(
         cue=cue,
@@ -138,6 +143,15 @@ def _judge(cue: str, values: Sequence[Mapping[str, float]], labels: _Labels) -> 
         suspicious=suspicious,
         observed=f"alone it tells {overall:.0%} of the way from chance to every label, {on_label:.0%} to class {label}",
     )
+
+
+def _exceeds_control(cue: str, effect: float, examined: Sequence[Giveaways], labels: _Labels) -> bool:
+    """Tell whether a cue tells more of all labels than as much of the middle of the images."""
+    if cue not in CONTROLS or effect < LEAST_EXCESS:
+        return False
+    table = _tabulate([one[CONTROLS[cue]] for one in examined])
+    control = _measure(_predict(table, labels), labels.given[np.newaxis])[0, 0] if table.size else 0.0
+    return bool(effect - max(control, 0.0) >= LEAST_EXCESS)
 
 
 def _tabulate(values: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from include.vision.networks import Classifier
+from include.vision.onnx_network import OnnxNetwork, join_preprocessing
 from include.vision.releases import GRAPH_INPUT, GRAPH_OUTPUT, run_graph
 
 BATCH = 64
@@ -32,30 +33,48 @@ class _Probabilities(nn.Module):
         return logits.softmax(dim=1)
 
 
+class _Prepared(nn.Module):
+    def __init__(self, preprocess: nn.Module, network: OnnxNetwork) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.network.arrange(self.preprocess(images))
+
+
 def export_graph(classifier: Classifier) -> bytes:
     """Export preprocessing, network and softmax as one graph: uint8 [N, H, W, 3] in, float32 [N, classes] out.
 
     The same weights give the same bytes.
     """
+    network = classifier.network
+    if isinstance(network, OnnxNetwork):
+        graph = join_preprocessing(_trace(_Prepared(classifier.preprocess, network), "pixels"), network)
+    else:
+        graph = _trace(_Probabilities(classifier), GRAPH_OUTPUT)
+    onnx.checker.check_model(graph, full_check=True)
+    serialized: bytes = graph.SerializeToString(deterministic=True)
+    return serialized
+
+
+def _trace(module: nn.Module, output: str) -> onnx.ModelProto:
     with warnings.catch_warnings():
         # The exporter warns about its own deprecated calls, which nobody here can change.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _Probabilities(classifier).eval(),
+            module.eval(),
             (torch.zeros(TRACED_SHAPE, dtype=torch.uint8),),
             dynamo=True,
             input_names=[GRAPH_INPUT],
-            output_names=[GRAPH_OUTPUT],
+            output_names=[output],
             dynamic_shapes={"images": {axis: torch.export.Dim(name) for axis, name in enumerate(("N", "H", "W"))}},
             verbose=False,
         )
     assert program is not None  # noqa: S101
     # The exporter's stack traces name folders of this machine, so that the bytes would differ elsewhere.
     ClearMetadataAndDocStringPass()(program.model)
-    graph = program.model_proto
-    onnx.checker.check_model(graph, full_check=True)
-    serialized: bytes = graph.SerializeToString(deterministic=True)
-    return serialized
+    return program.model_proto
 
 
 def measure_parity(classifier: Classifier, graph: onnxruntime.InferenceSession, images: Images) -> float:

@@ -55,8 +55,12 @@ class Preprocess(nn.Module):
         mean = shares @ levels
         # A channel that never varies must not turn rounding noise into signal.
         spread = np.maximum(np.sqrt((shares * (levels - mean[:, np.newaxis]) ** 2).sum(axis=1)), 1e-2)
-        self.mean.copy_(torch.from_numpy(mean).view(1, 3, 1, 1))
-        self.std.copy_(torch.from_numpy(spread).view(1, 3, 1, 1))
+        self.set_statistics(mean.tolist(), spread.tolist())
+
+    def set_statistics(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Take mean and standard deviation of red, green and blue, which run from 0 to 1, as they are."""
+        self.mean.copy_(torch.tensor(mean, dtype=torch.float64).view(1, 3, 1, 1))
+        self.std.copy_(torch.tensor(std, dtype=torch.float64).view(1, 3, 1, 1))
 
     def _resize(self, images: torch.Tensor) -> torch.Tensor:
         pixels = images.permute(0, 3, 1, 2).to(torch.float32) / 255.0

@@ -37,6 +37,11 @@ class StoredImages(Sequence[Pixels]):
         self._kept: dict[int, Pixels] = {}
         self._room = kept_bytes
 
+    @property
+    def place(self) -> tuple[str, int, NDArray[np.int64]]:
+        """Return what opens the same images in another process: the dataset's URI, its version, and their rows."""
+        return self._version.uri, self._version.version, self._rows
+
     def __len__(self) -> int:
         return len(self._rows)
 

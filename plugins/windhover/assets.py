@@ -81,7 +81,8 @@ def read_announcement(asset: Asset, context: "Context") -> dict[str, Any] | None
     Falling back lets a run started by hand work on what is there; None says that nothing was announced yet. The task
     must name the asset in its `inlets`.
     """
-    if events := triggering_events(asset, context):
-        return dict(events[-1].extra)
-    newest = list(context["inlet_events"][asset].ascending(False).limit(1))
-    return dict(newest[0].extra or {}) if newest else None
+    events = triggering_events(asset, context) or list(context["inlet_events"][asset].ascending(False).limit(1))
+    if not events:
+        return None
+    # Airflow marks an event that a person created by hand; the mark is no part of the reference.
+    return {name: value for name, value in (events[-1].extra or {}).items() if name != "from_rest_api"}

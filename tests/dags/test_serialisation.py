@@ -16,6 +16,7 @@ LINKS = {
     "forget_images": {},
     "maintain_platform": {},
     "train_model": {"train_candidate": {"MLflow run"}},
+    "import_model": {"import_model": {"MLflow run"}},
     "promote_model": {
         "evaluate_candidate": {"Evaluation", "MLflow run"},
         "evaluate_champion": {"Evaluation", "MLflow run"},

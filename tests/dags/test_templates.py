@@ -59,6 +59,8 @@ def test_the_moment_to_look_back_to_arrives_as_it_was_written(render, moment):
         ("release_quarantine", {"partition": "yesterday", "reason": "checked"}),
         ("forget_images", {"subject": "s-17"}),
         ("forget_images", {"digest": "sha256:1", "reason": "asked"}),
+        ("import_model", {}),
+        ("import_model", {"file": "../net.onnx"}),
         ("train_model", {"as_of": "soon"}),
     ],
 )

@@ -15,6 +15,7 @@ EDGES = {
         ("wait_for_batch", "collect_batch"),
     ],
     "release_quarantine": [],
+    "import_model": [("select_dataset", "import_model")],
     "forget_images": [],
     "maintain_platform": [("clean_versions", "clean_staging"), ("compact_dataset", "clean_versions")],
     "train_model": [
@@ -53,6 +54,7 @@ EDGES = {
 BORN = {
     "ingest_images": "curated_dataset",
     "train_model": "candidate_model",
+    "import_model": "candidate_model",
     "promote_model": "certified_model",
     "deploy_model": "serving_model",
     "monitor_model": "retraining_request",
@@ -85,7 +87,7 @@ def test_upkeep_bears_no_asset(stem):
     assert [task.task_id for task in load(stem).tasks if task.outlets] == []
 
 
-@pytest.mark.parametrize("stem", ["release_quarantine", "forget_images"])
+@pytest.mark.parametrize("stem", ["release_quarantine", "forget_images", "import_model"])
 def test_what_a_person_answers_for_runs_by_hand_only(stem):
     assert load(stem).schedule is None
 

@@ -19,6 +19,8 @@ import pytest
 
 from examples.story.airflow_client import AirflowClient
 from include.settings import REPOSITORY
+from tests.integration.browsing import browser as browser
+from tests.integration.browsing import signed_in as signed_in
 from tests.integration.datasets import arrived as arrived
 from tests.integration.datasets import backfilled as backfilled
 from tests.integration.datasets import images as images

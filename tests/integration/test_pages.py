@@ -1,43 +1,23 @@
 """Every page people are sent to, opened in a real Chromium after the story."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from examples.camera import CLEAN_LENS, LIVE_SPECIMENS, photograph
 from include.ledger.datasets import find_latest_dataset, list_partitions, list_versions
+from include.ledger.models import find_alias
 from include.vision.images import read_rows
 
 pytestmark = [pytest.mark.integration, pytest.mark.browser]
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 DAGS = ("ingest_images", "train_model", "promote_model", "deploy_model", "monitor_model")
 
 
-@pytest.fixture(scope="session")
-def browser():
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium on PATH; install Debian's package chromium to look at the pages")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="session")
-def page(browser, stack, played):
-    """A signed-in page, through the login form people use."""
-    page = browser.new_page(viewport={"width": 1440, "height": 1000})
-    page.goto(stack.airflow_url)
-    page.get_by_label("Username").fill("admin")
-    page.get_by_label("Password").fill(stack.password)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_text("Welcome").wait_for()
-    return page
+@pytest.fixture
+def page(signed_in, played):
+    return signed_in
 
 
 @pytest.fixture
@@ -59,25 +39,34 @@ def look(page, tmp_path):
 
 
 @pytest.fixture
-def datasets(page, stack, tmp_path):
-    """The page of all datasets, from Airflow's navigation; the browser may complain of nothing."""
-    complaints = []
+def browse(page, stack, tmp_path):
+    """Open one of our pages from Airflow's navigation; the browser may complain of nothing."""
+    complaints, tabs = [], []
 
     def hear(message):
         if message.type == "error":
             complaints.append(message.text)
 
-    page.goto(stack.airflow_url)
-    page.get_by_role("button", name="Browse").click()
-    with page.expect_popup() as opened:
-        page.get_by_role("menuitem", name="Datasets").click()
-    tab = opened.value
-    tab.on("console", hear)
-    tab.get_by_text("Handwritten digits").first.wait_for()
-    yield tab
-    tab.screenshot(path=tmp_path / "page.png", full_page=True)
-    tab.close()
+    def open_tab(name):
+        page.goto(stack.airflow_url)
+        page.get_by_role("button", name="Browse").click()
+        with page.expect_popup() as opened:
+            page.get_by_role("menuitem", name=name, exact=True).click()
+        tabs.append(opened.value)
+        opened.value.on("console", hear)
+        opened.value.get_by_text("Handwritten digits").first.wait_for()
+        return opened.value
+
+    yield open_tab
+    for tab in tabs:
+        tab.screenshot(path=tmp_path / "page.png", full_page=True)
+        tab.close()
     assert complaints == []
+
+
+@pytest.fixture
+def datasets(browse):
+    return browse("Datasets")
 
 
 def follow(tab, link, heading):
@@ -174,6 +163,25 @@ def test_a_datasheet_leads_to_a_look_at_the_data_and_back(datasets, ledger):
     assert f"{latest.images}" in follow(datasets, "datasheet", title)
     assert "Labels that may be wrong" in follow(datasets, "A look at the data", "Samples of every class")
     follow(datasets, "Datasheet", "Motivation")
+
+
+def test_the_models_page_leads_to_the_champion_and_to_its_evidence(browse, ledger):
+    champion, models = find_alias(ledger, "digits", "champion"), browse("Models")
+    assert "not verified" not in models.locator("body").inner_text()
+    text = follow(models, f"{champion}", f"version {champion}")
+    assert text.count("verified") == 2
+    assert "champion" in text
+    assert "digits" in follow(models, "Model card", "Handwritten digits")
+
+
+def test_the_audit_page_says_who_made_the_champion(browse, ledger):
+    audit = browse("Audit")
+    text = follow(audit, "Handwritten digits", "Who was champion?")
+    assert re.search(r"verified\s+\d+ entries", text)
+    assert f"Champion was version {find_alias(ledger, 'digits', 'champion')}" in text
+    audit.locator("input[name=at]").fill("2020-01-01T00:00")
+    audit.get_by_role("button", name="Look").click()
+    audit.get_by_text("There was no champion.").wait_for()
 
 
 def test_the_endpoint_page_answers_an_image(look, page, stack, tmp_path):

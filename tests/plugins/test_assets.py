@@ -68,6 +68,11 @@ def test_the_newest_triggering_event_wins_in_whatever_order_they_come():
     assert read_announcement(MODEL, context) == {"age": 0}
 
 
+def test_what_airflow_adds_to_an_event_made_by_hand_is_no_part_of_the_reference():
+    context = make_context(make_event(MODEL, {"age": 1, "from_rest_api": True}))
+    assert read_announcement(MODEL, context) == {"age": 1}
+
+
 def test_events_of_other_assets_are_not_ours(api_server):
     context = make_context(make_event(DATASET, {"version": 1}))
     assert triggering_events(MODEL, context) == []

@@ -27,8 +27,12 @@ def test_the_plugin_can_be_shown_in_the_web_ui():
     assert [app["url_prefix"] for app in shown["fastapi_apps"]] == ["/windhover"]
 
 
-def test_the_catalogue_of_datasets_is_in_the_navigation_and_leads_to_a_page():
-    [view] = find_plugin().external_views
-    assert (view["name"], view["destination"]) == ("Datasets", "nav")
+def test_our_pages_are_in_the_navigation_and_lead_somewhere():
+    views = find_plugin().external_views
+    assert [(view["name"], view["destination"]) for view in views] == [
+        ("Datasets", "nav"),
+        ("Models", "nav"),
+        ("Audit", "nav"),
+    ]
     paths = {f"{PAGES}{route.path}" for route in make_app().routes}
-    assert view["href"] in paths
+    assert {view["href"] for view in views} <= paths

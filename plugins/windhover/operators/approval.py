@@ -8,11 +8,14 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
-from windhover.links import EVALUATION, MLFLOW_RUN, page_of
+from windhover.links import EVALUATION, EXPLANATIONS, MLFLOW_RUN, PAGES, page_of
 from windhover.operators.stage import StageOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from include.contracts import PromotionDecision
+    from include.tracking import Tracking
 
 APPROVE, REJECT = "Approve", "Reject"
 
@@ -28,7 +31,7 @@ class ApprovePromotionOperator(HITLOperator, StageOperator):
 
     template_fields: Sequence[str] = ("project", "decision")
     template_fields_renderers: ClassVar[dict[str, str]] = {"project": "json", "decision": "json"}
-    operator_extra_links = (EVALUATION, MLFLOW_RUN)
+    operator_extra_links = (EVALUATION, EXPLANATIONS, MLFLOW_RUN)
 
     def __init__(self, *, decision: dict[str, Any], hours: float, **kwargs: Any) -> None:
         super().__init__(
@@ -43,7 +46,7 @@ class ApprovePromotionOperator(HITLOperator, StageOperator):
 
     def execute(self, context: "Context") -> Any:
         from include.contracts import PromotionDecision
-        from include.registry.approval import describe_promotion, needs_approval
+        from include.registry.approval import describe_promotion, find_trainer, needs_approval
 
         decision, project = PromotionDecision.model_validate(self.decision), self.read_project()
         if not needs_approval(decision, project.governance):
@@ -51,11 +54,22 @@ class ApprovePromotionOperator(HITLOperator, StageOperator):
                 "%s: governance.approval is %s, nobody is asked", decision.verdict, project.governance.approval
             )
             return None
-        model, evaluation = decision.candidate.model, page_of(decision.candidate.page)
-        self.evidence = {"Evaluation": evaluation, "MLflow run": self.open_tracking().run_url(model.run_id)}
+        model, tracking = decision.candidate.model, self.open_tracking()
+        self.evidence = self._collect_evidence(decision, tracking)
         self.subject = f"Promote a new model of {project.title or project.name}?"
-        self.body = describe_promotion(decision, self.evidence)
+        self.body = describe_promotion(decision, self.evidence, find_trainer(model, tracking))
         return super().execute(context)
+
+    def _collect_evidence(self, decision: "PromotionDecision", tracking: "Tracking") -> dict[str, str]:
+        from include.registry.standing import find_explanations
+
+        model = decision.candidate.model
+        evidence = {"Evaluation": page_of(decision.candidate.page)}
+        # Promotion does not wait for the explanations.
+        if explanations := find_explanations(model, self.open_store()):
+            evidence["Explanations"] = page_of(explanations)
+        versions = {"Versions so far": f"{PAGES}/models/{model.project}"}
+        return evidence | {"MLflow run": tracking.run_url(model.run_id)} | versions
 
     def execute_complete(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
         from include.contracts import PromotionDecision

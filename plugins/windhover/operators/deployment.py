@@ -89,7 +89,9 @@ class CompleteRolloutOperator(StageOperator):
 
 
 class RollBackOperator(StageOperator):
-    """Return to the release that served before, when the rollout did not prove healthy.
+    """Return to the release that served before, when the rollout did not prove healthy, or a person marks it so.
+
+    The run's note says why; what a person takes back is on the audit chain.
 
     :param rollout: A `RolloutRef`; nothing when the run failed before its rollout began.
     """
@@ -105,10 +107,14 @@ class RollBackOperator(StageOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         from include.contracts import RolloutRef, RolloutReport
         from include.deployment.rollout import roll_back
+        from include.ledger.audit import seal_chain
 
         if self.rollout is None:
             raise AirflowSkipException("the run failed before anything was rolled out; the old release still serves")
-        rollout, reason = RolloutRef.model_validate(self.rollout), "judge_rollout failed; its log has the reasons"
-        roll_back(RolloutReport(rollout=rollout, verdict="unhealthy", reasons=(reason,)), self.open_ledger())
+        rollout, ledger = RolloutRef.model_validate(self.rollout), self.open_ledger()
+        reason = context["dag_run"].note or "judge_rollout failed; its log has the reasons"
+        report = RolloutReport(rollout=rollout, verdict="unhealthy", reasons=(reason,))
+        roll_back(report, ledger, who=name_attempt(context))
+        seal_chain(ledger, self.read_project().name, self.open_store())
         self.evidence["Endpoint"] = self.read_settings().serving_page
         return rollout.model_dump(mode="json")

@@ -1,5 +1,6 @@
-"""Operators that keep a project's dataset small and quick."""
+"""Operators that keep a project's dataset small and quick, and dispose of what nothing needs any more."""
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -49,5 +50,30 @@ class CleanStagingOperator(StageOperator):
         from include.data.maintenance import clean_staging
 
         removed = clean_staging(self.read_project(), self.open_store(), self.open_ledger())
+        self.log.info("%d address(es) removed", len(removed))
+        return list(removed)
+
+
+class RetireModelsOperator(StageOperator):
+    """Archive and remove certified versions that are out of use and old; return their tombstones."""
+
+    def execute(self, context: "Context") -> list[dict[str, Any]]:
+        from include.registry.retirement import retire_models
+
+        places = self.open_store(), self.open_ledger(), self.open_tracking()
+        retired = retire_models(self.read_project(), *places, name_attempt(context))
+        self.log.info("%d version(s) retired", len(retired))
+        return [tombstone.model_dump(mode="json") for tombstone in retired]
+
+
+class CleanCheckpointsOperator(StageOperator):
+    """Remove the checkpoints of trainings that were never finished and are old; return the addresses."""
+
+    def execute(self, context: "Context") -> list[str]:
+        from include.training.checkpoints import clean_checkpoints
+
+        project = self.read_project()
+        limit = datetime.now(UTC) - timedelta(days=project.data.keep_versions_days)
+        removed = clean_checkpoints(project, self.open_store(), limit)
         self.log.info("%d address(es) removed", len(removed))
         return list(removed)

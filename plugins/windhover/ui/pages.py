@@ -1,23 +1,27 @@
-"""The evidence pages inside the Airflow web UI: the catalogue, every dataset, its lineage, and reports from the store.
+"""The evidence pages inside the Airflow web UI: datasets, lineage, models, the audit chain, reports from the store.
 
 Every route asks for a signed-in Airflow user. Reports show names that came with the data, so a page runs in a sandbox:
 its scripts cannot reach the Airflow session of the person who reads it. Our own pages have no scripts at all.
 """
 
 import mimetypes
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Depends, FastAPI, HTTPException, Path, Request
+from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
+from pydantic import AfterValidator
 
 from include.contracts import Digest, PartitionKey
 from include.errors import ServiceUnavailableError, WindhoverError
 from include.project import PROJECT_NAME, Project, load_project, load_projects
 from include.settings import load_settings
+from windhover.ui.audit import render_audit, render_audits
 from windhover.ui.catalogue import render_catalogue
 from windhover.ui.datasets import render_dataset, render_difference
 from windhover.ui.lineage import render_lineage
+from windhover.ui.models import render_models, render_project_models, render_version
 from windhover.ui.quarantine import render_quarantine
 from windhover.ui.templates import render
 
@@ -33,6 +37,20 @@ SCRIPTLESS = {
     "X-Content-Type-Options": "nosniff",
 }
 ProjectName = Annotated[str, Path(pattern=PROJECT_NAME)]
+# As far as a column of the ledger counts.
+Number = Annotated[int, Path(ge=1, lt=2**63)]
+Before = Annotated[int | None, Query(ge=1, lt=2**63)]
+
+
+def _read_moment(at: datetime) -> datetime:
+    """Without a time zone it is UTC, as the forms say."""
+    try:
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise ValueError("no moment of the calendar in UTC") from error
+
+
+Moment = Annotated[datetime, AfterValidator(_read_moment)]
 
 
 @cache
@@ -48,6 +66,11 @@ def make_app() -> FastAPI:
     app.get("/datasets/{project}/diff")(show_difference)
     app.get("/lineage/{project}")(show_lineage)
     app.get("/quarantine/{project}/{partition}")(show_quarantine)
+    app.get("/models")(show_models)
+    app.get("/models/{project}")(show_project_models)
+    app.get("/models/{project}/{version}")(show_version)
+    app.get("/audit")(show_audits)
+    app.get("/audit/{project}")(show_audit)
     app.add_exception_handler(WindhoverError, show_problem)
     return app
 
@@ -90,6 +113,33 @@ def show_lineage(project: ProjectName, image: Digest | None = None, source: str 
 def show_quarantine(project: ProjectName, partition: PartitionKey) -> Response:
     """Show what one partition has in quarantine."""
     return _send(render_quarantine(_read_project(project), partition, _open_store(), _open_ledger()))
+
+
+def show_models() -> Response:
+    """List the newest certified versions of every project."""
+    projects, problems = load_projects(load_settings().projects)
+    return _send(render_models(projects, problems, _open_store(), _open_ledger()))
+
+
+def show_project_models(project: ProjectName, before: Before = None) -> Response:
+    """List the certified versions of one project."""
+    return _send(render_project_models(_read_project(project), _open_store(), _open_ledger(), before))
+
+
+def show_version(project: ProjectName, version: Number) -> Response:
+    """Show what one version was certified with."""
+    return _send(render_version(_read_project(project), version, _open_store(), _open_ledger()))
+
+
+def show_audits() -> Response:
+    """Say whether the audit chain of every project holds."""
+    projects, problems = load_projects(load_settings().projects)
+    return _send(render_audits(projects, problems, _open_store(), _open_ledger()))
+
+
+def show_audit(project: ProjectName, at: Moment | None = None, before: Before = None) -> Response:
+    """Show one project's audit chain, and who was champion at a moment."""
+    return _send(render_audit(_read_project(project), _open_store(), _open_ledger(), at=at, before=before))
 
 
 def show_problem(request: Request, problem: Exception) -> Response:

@@ -5,6 +5,7 @@ from include.cli.rollouts import deploy, return_to_previous
 from include.cli.workplace import Workplace
 from include.contracts import DriftReport
 from include.errors import ArtifactNotFoundError, RolloutFailedError
+from include.ledger.audit import name_user, verify_chain
 from include.ledger.episodes import find_unclosed_episode, open_episode
 from include.ledger.releases import find_serving_releases, find_serving_rollouts
 from include.tracking import Tracking
@@ -97,7 +98,10 @@ def test_returns_to_the_release_before_once(serving, workplace, make, ledger, ma
     first, second = make(1), make(2)
     deploy(workplace(), first)
     deploy(workplace(), second)
-    assert return_to_previous(workplace()) == first
+    assert return_to_previous(workplace(), "calls 3 an 8") == first
+    chain, sealed = verify_chain(ledger, machine.project, workplace().store)
+    assert (chain[-1].kind, chain[-1].who, chain[-1].why) == ("override", name_user(), "calls 3 an 8")
+    assert sealed == len(chain)
     assert serving.state(machine.project)["live"] == wanted(ledger, machine) == first.digest
     assert aliases(mlflow_uri, machine) == {"champion": "2", "previous": "1"}
     with pytest.raises(ArtifactNotFoundError, match=f"nothing to take back: .* has returned to {first.digest} already"):

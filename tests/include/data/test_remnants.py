@@ -134,3 +134,13 @@ def test_unpacked_sources_go_whatever_they_hold(remove, any_store):
     any_store.write("leaves/collected/2026-03-01/0123/images/1.png", b"image")
     assert remove("sha256:x")[0] == ("digits/collected/2026-03-01",)
     assert any_store.list("leaves/collected")
+
+
+def test_an_archived_model_loses_the_image_that_it_was_asked_about(any_store, remove):
+    folder, image = "digits/archive/1/probes", digest_bytes(b"image")
+    for name in (image, digest_bytes(b"another")):
+        any_store.write(f"{folder}/{name.removeprefix('sha256:')}.png", b"picture")
+    files, pending = remove(image)
+    assert (files, pending) == ((f"{folder}/{image.removeprefix('sha256:')}.png",), ())
+    assert len(any_store.list("digits/archive")) == 1
+    assert remove(image) == ((), ())

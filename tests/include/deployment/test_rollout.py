@@ -8,8 +8,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 import sqlalchemy as sa
 
-from include.contracts import DatasetRef, ModelRef, ModelVersionRef, ReleaseRef, RolloutRef
+from include.contracts import DatasetRef, ModelRef, ModelVersionRef, ReleaseRef, RolloutRef, RolloutReport
 from include.deployment.rollout import complete_rollout, judge_rollout, roll_back, roll_out
+from include.ledger.audit import verify_chain
 from include.ledger.releases import find_serving_releases, record_release
 from include.ledger.tables import rollouts
 from include.settings import REPOSITORY
@@ -136,6 +137,26 @@ def test_rolling_back_the_first_release_leaves_none(ledger):
     report = judge_rollout(rollout, "http://127.0.0.1:1", datetime.now(UTC))
     roll_back(report, ledger)
     assert find_serving_releases(ledger) == {}
+
+
+@pytest.mark.parametrize(
+    ("complete", "forced", "entries"), [(False, False, 0), (False, True, 1), (True, False, 1), (True, True, 1)]
+)
+def test_what_a_person_takes_back_is_on_the_audit_chain(ledger, store, complete, forced, entries):
+    for digest in (OLD, NEW):
+        record_release(ledger, make_release(digest))
+    roll_out(make_release(OLD), ledger, "run-1")
+    rollout = roll_out(make_release(NEW), ledger, "run-2")
+    if complete:
+        complete_rollout(rollout, ledger)
+    report = RolloutReport(rollout=rollout, verdict="unhealthy", reasons=("calls 3 an 8",))
+    for _ in range(2):
+        roll_back(report, ledger, "ada", forced=forced)
+    chain, _ = verify_chain(ledger, "digits", store)
+    told = [(entry.kind, entry.subject, entry.who, entry.why, entry.payload) for entry in chain]
+    facts = {"rollout": rollout.id, "release": NEW, "returned_to": OLD}
+    assert told == [("override", "rollout of version 1", "ada", "calls 3 an 8", facts)] * entries
+    assert find_serving_releases(ledger)["digits"].digest == OLD
 
 
 def test_importing_it_is_cheap():

@@ -8,6 +8,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from include.contracts import DatasetRef, EvaluationReport, ModelRef
 from include.errors import ArtifactNotFoundError, ContractViolationError
+from include.evaluation import compare
 from include.evaluation.compare import BLOCK, compare_models
 from include.project import EvaluationConfig, GateConfig, Project, PromotionPolicy
 from include.storage import digest_bytes
@@ -21,7 +22,7 @@ TEST = digest_bytes(b"test")
 def answer(store):
     """Keep a model's answers, as an evaluation does, and report on them."""
 
-    def make(name, right, labels=None, **changes):
+    def make(name, right, labels=None, groups=None, **changes):
         right = np.asarray(right, dtype=bool)
         true = np.resize([0, 1], len(right)) if labels is None else np.asarray(labels)
         said = np.where(right, true, 1 - true)
@@ -33,6 +34,8 @@ def answer(store):
                 "probabilities": pa.array(np.where(np.eye(2)[said] > 0, 0.8, 0.2).tolist(), pa.list_(pa.float32())),
             }
         )
+        if groups is not None:
+            table = table.append_column("group", pa.array(map(str, groups)))
         for column, values in changes.items():
             table = table.set_column(table.column_names.index(column), column, values)
         written = io.BytesIO()
@@ -61,14 +64,14 @@ def draw(accuracy, images=200, seed=0):
 
 
 def test_compares_what_the_policy_needs_and_no_more(answer, store):
-    gates = tuple(GateConfig(measure=name, max=1) for name in ("calibration_error", "recall_dog", "latency"))
+    gates = tuple(GateConfig(measure=name, max=1) for name in ("calibration_error", "recall_dog", "auc_roc", "latency"))
     policy = PromotionPolicy(gates=gates, better_on="balanced_accuracy")
     evaluation = EvaluationConfig(costs={"cat": {"dog": 9.0}})
     project = PROJECT.model_copy(update={"promotion": policy, "evaluation": evaluation})
     reports = answer("new", draw(0.9)), answer("old", draw(0.8, seed=1))
     names = [one.measure for one in compare_models(*reports, PROJECT, store)]
     assert names == ["accuracy", "macro_f1", "log_loss"]
-    names += ["expected_cost", "balanced_accuracy", "calibration_error", "recall_dog"]
+    names += ["expected_cost", "balanced_accuracy", "calibration_error", "recall_dog", "auc_roc"]
     assert [one.measure for one in compare_models(*reports, project, store)] == names
 
 
@@ -94,6 +97,49 @@ def test_the_interval_is_that_of_the_paired_difference(answer, store):
     gains = new.astype(float) - old
     half = 1.96 * gains.std() / np.sqrt(len(gains))
     assert (accuracy.low, accuracy.high) == pytest.approx((gains.mean() - half, gains.mean() + half), abs=0.01)
+
+
+def test_images_of_one_group_are_one_piece_of_evidence(answer, store):
+    new, old = draw(0.9, 50), draw(0.8, 50, seed=1)
+    alone = compare_models(answer("new", new), answer("old", old), PROJECT, store)
+    groups = np.arange(200) % 50
+    again = [np.tile(one, 4) for one in (new, old)]
+    bursts, blind = (
+        compare_models(answer("new", again[0], **known), answer("old", again[1], **known), PROJECT, store)
+        for known in ({"groups": groups}, {})
+    )
+    assert (alone[0].groups, bursts[0].groups, blind[0].groups) == (50, 50, 200)
+    # Photographing everything four times teaches nothing new.
+    assert (bursts[0].low, bursts[0].high, bursts[0].p_value) == pytest.approx(
+        (alone[0].low, alone[0].high, alone[0].p_value)
+    )
+    assert blind[0].high - blind[0].low < 0.6 * (bursts[0].high - bursts[0].low)
+    assert blind[0].p_value < bursts[0].p_value
+
+
+def test_groups_of_different_size_and_order(answer, store):
+    groups = [0, 1, 1, 2, 2, 2, 0, 1]
+    new, old = [1, 1, 1, 1, 0, 0, 1, 1], [1, 0, 0, 0, 1, 1, 0, 0]
+    accuracy = compare_models(answer("new", new, groups=groups), answer("old", old, groups=groups), PROJECT, store)[0]
+    # The candidate wins the first two groups, the champion the third.
+    assert (accuracy.groups, accuracy.p_value) == (3, 1.0)
+    assert (accuracy.low, accuracy.high) == pytest.approx((-1 / 3, 1.0))
+
+
+def test_models_that_saw_other_groups_are_refused(answer, store):
+    with pytest.raises(ContractViolationError, match="groups"):
+        compare_models(answer("new", [1, 1], groups=[0, 0]), answer("old", [1, 1]), PROJECT, store)
+
+
+def test_ranking_takes_too_long_for_millions(answer, store, monkeypatch):
+    promotion = PromotionPolicy(gates=(GateConfig(measure="auc_roc", min=0.5),))
+    project = PROJECT.model_copy(update={"promotion": promotion})
+    reports = answer("new", draw(0.9)), answer("old", draw(0.8, seed=1))
+    assert "auc_roc" in {one.measure for one in compare_models(*reports, project, store)}
+    monkeypatch.setattr(compare, "MAX_RANKED", 399)
+    assert "auc_roc" not in {one.measure for one in compare_models(*reports, project, store)}
+    better = project.model_copy(update={"promotion": promotion.model_copy(update={"better_on": "auc_roc"})})
+    assert "auc_roc" in {one.measure for one in compare_models(*reports, better, store)}
 
 
 def test_more_confidence_is_a_wider_interval(answer, store):

@@ -11,7 +11,7 @@ from include.project import GateConfig, PromotionPolicy
 from include.storage import digest_bytes
 
 POLICY = PromotionPolicy()
-SURE = PromotionPolicy(require_significance=True)
+POINTS = PromotionPolicy(require_significance=False)
 MEASURES = {"log_loss": 0.2, "calibration_error": 0.05}
 
 
@@ -36,7 +36,7 @@ def champion(accuracy=0.94):
     return report("champion", accuracy=accuracy)
 
 
-def compare(candidate=0.95, incumbent=0.94, spread=0.02, measure="accuracy", better="higher"):
+def compare(candidate=0.95, incumbent=0.94, spread=0.009, measure="accuracy", better="higher", **found):
     difference = candidate - incumbent
     return ComparisonReport(
         measure=measure,
@@ -45,7 +45,8 @@ def compare(candidate=0.95, incumbent=0.94, spread=0.02, measure="accuracy", bet
         champion=incumbent,
         low=difference - spread,
         high=difference + spread,
-        p_value=0.5 if measure == "accuracy" else None,
+        p_value=found.get("p_value", 0.01 if measure == "accuracy" else None),
+        groups=found.get("groups", 100),
     )
 
 
@@ -127,13 +128,32 @@ def test_better_on_a_measure_where_less_is_better():
 )
 def test_a_gain_that_may_be_chance_is_not_enough_where_significance_is_required(spread, verdict):
     comparisons = [compare(0.95, 0.94, spread)]
-    assert decide(report(), champion(), POLICY, comparisons).verdict == "promote"
-    decision = decide(report(), champion(), SURE, comparisons)
+    assert decide(report(), champion(), POINTS, comparisons).verdict == "promote"
+    decision = decide(report(), champion(), POLICY, comparisons)
     assert decision.verdict == verdict
-    assert "McNemar p 0.5" in str(decision.reasons)
+    assert any(reason.endswith("McNemar p 0.01), same 100 test images") for reason in decision.reasons)
 
 
-@pytest.mark.parametrize("policy", [POLICY, SURE])
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        ({"p_value": 0.05}, "promote"),
+        ({"p_value": 0.0625}, "not_enough_evidence"),
+        ({"groups": 6}, "promote"),
+        ({"groups": 5}, "not_enough_evidence"),
+        ({"groups": 1, "p_value": None}, "not_enough_evidence"),
+        ({"groups": None, "p_value": None}, "promote"),
+    ],
+)
+def test_an_interval_of_few_answers_does_not_outweigh_an_exact_test(found, verdict):
+    decision = decide(report(), champion(), POLICY, [compare(**found)])
+    assert decision.verdict == verdict
+    groups = found.get("groups")
+    assert decision.reasons[-1].endswith(f"same 100 test images of {groups} groups" if groups else "test images")
+    assert decide(report(), champion(), POINTS, [compare(**found)]).verdict == "promote"
+
+
+@pytest.mark.parametrize("policy", [POLICY, POINTS])
 def test_no_better_is_a_rejection_however_wide_the_interval(policy):
     assert decide(report(accuracy=0.94), champion(), policy, [compare(0.94, 0.94, 0.5)]).verdict == "reject"
 
@@ -158,8 +178,32 @@ def test_a_gated_measure_must_be_shown_to_be_no_worse_where_significance_is_requ
     assert decide(report(), champion(), policy, comparisons).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("bounds", "ours", "theirs", "drop", "verdict"),
+    [
+        ({"min": 0.5}, 0.90, 0.91, 0.0, "not_enough_evidence"),
+        ({"min": 0.5}, 0.90, 0.91, 0.01, "promote"),
+        ({"min": 0.5}, 0.91, 0.90, 0.0, "promote"),
+        ({"max": 0.95}, 0.91, 0.90, 0.0, "not_enough_evidence"),
+        ({"max": 0.95}, 0.90, 0.91, 0.0, "promote"),
+        ({"min": 0.5, "max": 0.95}, 0.91, 0.90, 0.0, "promote"),
+    ],
+)
+def test_a_gate_without_an_interval_is_held_against_the_champion_and_says_so(bounds, ours, theirs, drop, verdict):
+    gates = (GateConfig(measure="robustness", **bounds),)
+    candidate, old = (
+        one.model_copy(update={"measures": {"robustness": value}})
+        for one, value in ((report(), ours), (champion(), theirs))
+    )
+    decision = decide(candidate, old, PromotionPolicy(gates=gates, max_accuracy_drop=drop))
+    assert decision.verdict == verdict
+    said = f"robustness {ours:.4f} against the champion's {theirs:.4f}, compared without an interval"
+    assert any(said in reason for reason in decision.reasons)
+    assert decide(candidate, old, PromotionPolicy(gates=gates, require_significance=False)).verdict == "promote"
+
+
 def test_a_rejection_weighs_more_than_missing_evidence():
-    decision = decide(report(recall=0.1), champion(), SURE, [compare(0.95, 0.94, 0.5)])
+    decision = decide(report(recall=0.1), champion(), POLICY, [compare(0.95, 0.94, 0.5)])
     assert decision.verdict == "reject"
     assert len(decision.reasons) == 1
 

@@ -12,6 +12,7 @@ from include.evaluation.evaluate import evaluate_model, measure
 from include.evaluation.slices import SLICE_COLUMNS
 from include.storage import digest_bytes
 from include.tracking import calibration_path, confusion_path, evaluation_folder
+from include.vision.graphs import graph_address
 from include.vision.images import ImageSet, read_sealed_split, split_digest
 from include.vision.networks import build_classifier
 from include.vision.weights import save_classifier
@@ -87,6 +88,7 @@ def test_answers_to_single_images_are_kept(make_model, evaluate, dataset, store)
     test, _ = read_sealed_split(dataset, store, [])
     table = pq.read_table(io.BytesIO(store.read(report.answers)))
     assert table["digest"].to_pylist() == test.digests
+    assert table["group"].to_pylist() == test.groups
     assert table["label"].to_pylist() == test.labels
     right = np.array(table["predicted"].to_pylist()) == np.array(test.labels)
     assert right.mean() == pytest.approx(report.accuracy)
@@ -107,6 +109,8 @@ def test_a_budget_is_measured_where_there_is_one(make_model, dataset, quick_proj
     report = evaluate_model(model, dataset, project, store, tracking)
     assert report.budget.latency_ms > 0
     assert [reason.split()[0] for reason in report.budget.exceeded] == ["model_mb"]
+    # What was measured is what will be certified and released.
+    assert report.budget.model_mb == pytest.approx(len(store.read(graph_address(model))) / 1e6)
     assert evaluate_model(model, dataset, quick_project, store, tracking).budget is None
 
 

@@ -4,9 +4,11 @@ import torch
 from torch.nn import functional
 
 from include.errors import ContractViolationError
-from include.evaluation.explain import METHODS, draw_explanations, draw_overlay, explain_images
+from include.evaluation.explain import METHODS, draw_explanations, draw_overlay, explain_images, list_methods
 from include.project import TrainingConfig
 from include.vision.networks import build_classifier
+from include.vision.weights import wrap_graph
+from tests.include.foreign_models import export_onnx, make_sheet
 
 SIDE = 32
 PATCH = np.s_[20:28, 4:12]
@@ -123,3 +125,17 @@ def test_the_figure_has_a_row_for_each_image_and_a_column_for_each_method(plante
     assert len(figure.axes) == 6
     assert [axis.get_title() for axis in figure.axes[:3]] == ["image", "integrated gradients", "occlusion"]
     assert all(axis.images for axis in figure.axes)
+
+
+def test_an_imported_graph_is_explained_without_gradients_as_the_network_it_came_from(planted):
+    classifier, images, targets = planted
+    mean, std = (getattr(classifier.preprocess, name).flatten().tolist() for name in ("mean", "std"))
+    sheet = make_sheet(image_size=SIDE, mean=mean, std=std, classes=("dark", "bright"))
+    imported = wrap_graph(export_onnx(classifier.network.eval()), sheet)
+    assert list_methods(imported) == ["lime", "occlusion"]
+    ours = explain_images(classifier, images, targets, ["lime", "occlusion"])
+    theirs = explain_images(imported, images, targets, ["lime", "occlusion"])
+    for one, other in zip(ours, theirs, strict=True):
+        assert np.allclose(one.attribution, other.attribution, atol=1e-3)
+    with pytest.raises(ContractViolationError, match="no explanation method gradient_shap; there are lime, occlusion"):
+        explain_images(imported, images, targets, ["gradient_shap"])

@@ -7,6 +7,8 @@ from include.project import EvaluationConfig
 from include.storage import digest_bytes
 from include.vision.images import ImageSet
 from include.vision.networks import build_classifier
+from include.vision.weights import wrap_graph
+from tests.include.foreign_models import export_onnx, make_network, make_sheet
 
 
 def test_probes_are_of_each_class_in_turn_by_digest():
@@ -34,12 +36,12 @@ def test_the_worst_error_is_the_one_with_the_least_for_the_truth():
 def publish_page(project, store, digit_images):
     """Explain an untrained model on a few digits; return the page."""
 
-    def publish(known, **evaluation):
+    def publish(known, classifier=None, **evaluation):
         shown = project.model_copy(update={"evaluation": EvaluationConfig(**evaluation)})
         images, labels = zip(*digit_images[:30], strict=True)
         digests = [digest_bytes(image.tobytes()) for image in images]
         test = ImageSet(list(images), list(labels), digests, ["2026-03-01"] * 30, digests)
-        classifier = build_classifier(project.training, len(known))
+        classifier = classifier or build_classifier(project.training, len(known))
         empty = digest_bytes(b"")
         dataset = DatasetRef(project="digits", address="-", version=1, digest=empty, images=30, labelled=30)
         model = ModelRef(project="digits", key=empty, run_id="-", weights=empty, dataset=dataset)
@@ -62,3 +64,11 @@ def test_a_class_the_model_does_not_know_is_an_error_of_its(publish_page):
     page = publish_page(("<b>", "<i>"), probe_images=0)
     assert page.count("&lt;b&gt;") + page.count("&lt;i&gt;") == 6 * 5
     assert page.count("<img") == 6 * 5
+
+
+def test_the_page_says_why_an_imported_graph_is_explained_by_fewer_methods(publish_page, project):
+    page = publish_page(project.classes, wrap_graph(export_onnx(make_network()), make_sheet()), probe_images=1)
+    assert page.count("<img") == (1 + 6) * 3
+    assert "Not shown: integrated gradients, gradient shap. They need gradients" in page
+    assert "sum off by" not in page
+    assert "must add up" not in page

@@ -34,6 +34,9 @@ EXPECTED = {
         true, said, sample_weight=weight, average=None
     ).min(),
 }
+EXPECTED["auc_roc"] = lambda true, _, probabilities, weight: np.mean(
+    [metrics.roc_auc_score(true == one, probabilities[:, one], sample_weight=weight) for one in range(3)]
+)
 for name in ("precision", "recall", "f1"):
     for average in ("macro", "weighted"):
         EXPECTED[f"{average}_{name}"] = lambda true, said, _, weight, name=name, average=average: getattr(

@@ -1,6 +1,7 @@
 import pytest
 
 from include.contracts import ErasureReport
+from include.ledger.audit import verify_chain
 from include.ledger.erasures import (
     find_images_of,
     find_receipt,
@@ -13,6 +14,7 @@ from include.ledger.erasures import (
 )
 from include.ledger.models import record_candidate
 from include.storage import digest_bytes
+from include.storage.signing import canonical_json
 from tests.include.ledger.test_lineage import publish as publish
 
 FACE = digest_bytes(b"face")
@@ -62,6 +64,16 @@ def test_receipts_are_listed_newest_first(ledger):
     first, second = make_receipt(FACE), make_receipt(OTHER)
     assert [record_erasure(ledger, one) for one in (first, second)] == [1, 2]
     assert [receipt for receipt, _ in list_erasures(ledger, "digits")] == [second, first]
+
+
+def test_every_erasure_is_on_the_audit_chain_with_the_digest_of_its_receipt(ledger, store):
+    receipt = make_receipt(FACE, OTHER, subject="jane")
+    number = record_erasure(ledger, receipt)
+    ((entry,), _) = verify_chain(ledger, "digits", store)
+    assert (entry.kind, entry.subject) == ("override", f"erasure {number}")
+    assert (entry.who, entry.why) == ("admin", "asked to")
+    document = canonical_json(receipt.model_dump(mode="json"))
+    assert entry.payload == {"images": 2, "receipt": digest_bytes(document)}
 
 
 def test_models_that_learned_from_it_are_marked(ledger, make_model, make_dataset, publish):

@@ -5,7 +5,8 @@ import pytest
 
 from include.contracts import ModelRef, ModelVersionRef, PromotionDecision
 from include.errors import StaleAttemptError
-from include.ledger import Ledger
+from include.ledger import Ledger, models
+from include.ledger.audit import verify_chain
 from include.ledger.datasets import list_reads
 from include.ledger.models import (
     find_alias,
@@ -71,6 +72,35 @@ def test_an_alias_may_return(ledger: Ledger):
     for expected, version in ((None, 1), (1, 2), (2, 1)):
         move_alias(ledger, "digits", "champion", expected=expected, version=version, reason="there and back")
     assert find_alias(ledger, "digits", "champion") == 1
+
+
+def test_an_alias_leaves_a_trail_in_the_same_transaction(ledger: Ledger, store):
+    def move(expected, version):
+        move_alias(ledger, "digits", "champion", expected=expected, version=version, reason="better", trail="previous")
+
+    move(None, 1)
+    assert find_alias(ledger, "digits", "previous") is None
+    move(1, 2)
+    move(2, 2)
+    assert find_alias(ledger, "digits", "previous") == 1
+    with pytest.raises(StaleAttemptError):
+        move(1, 3)
+    assert (find_alias(ledger, "digits", "champion"), find_alias(ledger, "digits", "previous")) == (2, 1)
+    moves = [(entry.payload["alias"], entry.payload["version"]) for entry in verify_chain(ledger, "digits", store)[0]]
+    assert moves == [("champion", 1), ("previous", 1), ("champion", 2)]
+
+
+def test_of_two_moves_that_fail_halfway_neither_is_made(ledger: Ledger, monkeypatch):
+    move_alias(ledger, "digits", "champion", expected=None, version=1, reason="first")
+
+    def fail(*_, **facts):
+        if facts["alias"] == "champion":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(models, "append_entry", fail)
+    with pytest.raises(KeyboardInterrupt):
+        move_alias(ledger, "digits", "champion", expected=1, version=2, reason="better", trail="previous")
+    assert (find_alias(ledger, "digits", "champion"), find_alias(ledger, "digits", "previous")) == (1, None)
 
 
 def test_of_many_moves_at_once_one_wins(ledger: Ledger):

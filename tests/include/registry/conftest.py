@@ -5,8 +5,11 @@ from include.contracts import EvaluationReport, ModelRef, PromotionDecision
 from include.registry.certificate import ORIGIN
 from include.storage import digest_bytes
 from include.tracking import MODEL_FOLDER
+from include.vision.export import export_graph
+from include.vision.graphs import graph_address
 from include.vision.networks import build_classifier
-from include.vision.weights import save_classifier
+from include.vision.weights import load_classifier, save_classifier
+from tests.include.registry.archived import Registry
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +82,17 @@ def create_version(quick_project, tracking):
             client.create_model_version(quick_project.name, source, model.run_id, tags=tags, await_creation_for=0)
 
     return create
+
+
+@pytest.fixture(scope="session")
+def graph(trained):
+    """The classifier's graph."""
+    return export_graph(load_classifier(trained[0])[0])
+
+
+@pytest.fixture
+def registry(quick_project, store, ledger, tracking, decide, publish, digit_images, graph):
+    """A registry that can retire what is registered there."""
+    # Exporting takes seconds, and gives the same bytes every time.
+    store.write(graph_address(decide().candidate.model), graph)
+    return Registry(quick_project, store, ledger, tracking, decide, publish(digit_images[:40]))

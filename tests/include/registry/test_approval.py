@@ -62,8 +62,10 @@ def test_no_answer_in_time_is_a_rejection_on_the_chain(settle, model, ledger, st
 
 
 def test_the_question_names_what_is_known_and_where_to_read_it(decide):
-    text = describe_promotion(decide(), {"Evaluation": "/windhover/reports/e", "MLflow run": "http://m/1"})
+    text = describe_promotion(decide(), {"Evaluation": "/windhover/reports/e", "MLflow run": "http://m/1"}, "ada")
     assert "99.00%** right" in text
     assert "first release" in text
     assert "[Evaluation](/windhover/reports/e) · [MLflow run](http://m/1)" in text
     assert "- accuracy 0.9900 is enough" in text
+    assert "ada started the training and cannot approve it." in text
+    assert "No person started the training." in describe_promotion(decide(), {}, None)

@@ -1,11 +1,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 
 from include.errors import ContractViolationError, NotCertifiedError, ServiceUnavailableError
 from include.ledger.audit import head_address, verify_chain
 from include.ledger.models import find_alias, find_model_version
 from include.registry import register
+from include.registry.certificate import issue_certificate
 from include.registry.model_card import card_address
 from include.registry.register import register_model
 from include.storage import digest_bytes
@@ -106,6 +108,39 @@ def test_a_surplus_version_of_a_resent_request_is_removed(register_it, decide, q
         create_version(model, **{KEY_TAG: model.key})
     assert register_it(decide()).version == 1
     assert len(list_versions(tracking, quick_project)) == 1
+
+
+def test_a_version_that_a_killed_attempt_still_got_is_removed(
+    register_it, decide, quick_project, tracking, create_version
+):
+    """MLflow finishes a request whose sender is dead, if need be after somebody else has registered the model."""
+    version = register_it(decide())
+    create_version(version.model, **{KEY_TAG: version.model.key})
+    assert register_it(decide()) == version
+    assert [int(stored.version) for stored in list_versions(tracking, quick_project)] == [1]
+
+
+def test_an_attempt_whose_lock_was_lost_registers_nothing_twice(
+    register_it, decide, quick_project, tracking, ledger, store, monkeypatch
+):
+    """As when PostgreSQL is restarted: another attempt gets the lock while the first one still works."""
+    decision, found = decide(), []
+
+    def lose_lock(*arguments):
+        monkeypatch.setattr(register, "issue_certificate", issue_certificate)
+        with ledger.begin() as connection:
+            holders = sa.text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+            assert len(connection.execute(holders).all()) == 1
+        found.append(register_it(decision))
+        return issue_certificate(*arguments)
+
+    monkeypatch.setattr(register, "issue_certificate", lose_lock)
+    with pytest.raises(ServiceUnavailableError, match="the ledger at .* does not answer"):
+        register_it(decision)
+    assert [register_it(decision)] == found
+    assert len(list_versions(tracking, quick_project)) == 1
+    chain, _ = verify_chain(ledger, quick_project.name, store)
+    assert [entry.kind for entry in chain] == ["alias", "registration"]
 
 
 def test_a_rejected_model_is_refused(register_it, decide, quick_project, tracking):

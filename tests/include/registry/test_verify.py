@@ -39,11 +39,11 @@ def certify(decision, quick_project, store, ledger, tracking):
 
 
 @pytest.fixture
-def verify(quick_project, store):
+def verify(quick_project, store, ledger):
     """Verify version 1; deciding again gives what was certified."""
 
     def call(judge=lambda certificate: certificate.decision, version=1):
-        report = verify_version(quick_project.name, version, store, judge)
+        report = verify_version(quick_project.name, version, store, lambda: ledger, judge)
         return report, {check.check: check.found for check in report.checks if not check.passed}
 
     return call

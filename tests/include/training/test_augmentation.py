@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from include.project.learning import AugmentationConfig
-from include.training.augmentation import build_augmentation, build_mixing
+from include.training.augmentation import build_augmentation, build_mixing, draw_chances
 
 STILL = {"rotate_degrees": 0, "scale": 0, "shift": 0}
 SIDE = 32
@@ -10,7 +10,7 @@ SIDE = 32
 
 def vary(batch, **policy):
     torch.manual_seed(0)
-    return build_augmentation(AugmentationConfig(**policy), SIDE)(batch)
+    return build_augmentation(AugmentationConfig(**policy), SIDE)(batch, draw_chances(len(batch)))
 
 
 @pytest.fixture
@@ -33,9 +33,19 @@ def test_borders_are_continued_not_blackened():
     assert torch.allclose(vary(white, rotate_degrees=180, shift=0.5), white, atol=1e-5)
 
 
-def test_follows_the_random_state(batch):
+def test_an_image_is_varied_in_the_same_way_in_whatever_batch_it_is(batch):
     everything = {"flip_horizontal": True, "brightness": 0.3, "contrast": 0.3, "blur": 1, "erase": 0.5}
-    assert torch.equal(vary(batch, **everything), vary(batch, **everything))
+    change = build_augmentation(AugmentationConfig(**everything), SIDE)
+    chances = draw_chances(len(batch))
+    state = torch.get_rng_state()
+    whole, part = change(batch, chances), change(batch[5:9], chances[5:9])
+    # The blur of a whole batch may round otherwise.
+    assert torch.allclose(whole[5:9], part, atol=1e-6)
+    assert not torch.allclose(whole[5:9], change(batch[5:9], draw_chances(4)), atol=1e-2)
+    assert torch.equal(torch.get_rng_state(), state) is False
+    torch.set_rng_state(state)
+    change(batch, chances)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_policy_of_nothing_changes_nothing(batch):
@@ -64,7 +74,7 @@ def test_brightness_contrast_and_blur_stay_within_their_bounds(batch):
 @pytest.mark.parametrize("blur", [1e-6, 0.1, 10.0])
 def test_any_blur_fits_the_smallest_image(blur):
     small = torch.rand(2, 3, 16, 16)
-    varied = build_augmentation(AugmentationConfig(**STILL, blur=blur), 16)(small)
+    varied = build_augmentation(AugmentationConfig(**STILL, blur=blur), 16)(small, draw_chances(2))
     assert varied.shape == small.shape
     assert torch.isfinite(varied).all()
 

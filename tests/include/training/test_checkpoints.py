@@ -2,6 +2,7 @@ import logging
 import pickle
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from include.errors import ContractViolationError
 from include.project import TrainingConfig
 from include.settings import REPOSITORY
 from include.storage import Store, digest_bytes
-from include.training.checkpoints import Checkpoints
+from include.training.checkpoints import Checkpoints, clean_checkpoints
 from include.training.optimise import fit_classifier
 from include.training.samples import Samples
 from include.vision.weights import save_classifier
@@ -44,7 +45,7 @@ def report(epoch):
     if when == "report" and epoch.number == int(number):
         die()
 checkpoints = Checkpoints(Store(store), "digits", key)
-write = checkpoints._store.write
+write = checkpoints.store.write
 def count(address, data, seen=[]):
     seen.append(address)
     if when == "before" and len(seen) == int(number):
@@ -52,7 +53,7 @@ def count(address, data, seen=[]):
     if when == "during" and len(seen) == int(number):
         pathlib.Path.replace = lambda *_: die()
     write(address, data)
-checkpoints._store.write = count
+checkpoints.store.write = count
 fit_classifier(TrainingConfig.model_validate_json(settings), 10, train, validation, report, checkpoints)
 """
 
@@ -191,6 +192,19 @@ def test_two_trainings_of_one_project_do_not_meet(digest, store):
             digest(checkpoints, interrupt_after(1))
     one.remove()
     assert store.list("digits") == [two.address]
+
+
+def test_only_checkpoints_of_trainings_that_were_given_up_are_removed(digest, project, any_store):
+    begun = datetime.now(UTC)
+    given_up, damaged = (Checkpoints(any_store, project.name, digest_bytes(name)) for name in (b"one", b"two"))
+    with pytest.raises(InterruptionError):
+        digest(given_up, interrupt_after(1))
+    assert clean_checkpoints(project, any_store, begun) == ()
+    for data in (b"", b"x" * 40, bytes(32) + b"\xff" * 8, bytes(32) + b"\2\0\0\0\0\0\0\0{}", bytes(32) + b"\1" * 99):
+        any_store.write(damaged.address, data)
+        assert clean_checkpoints(project, any_store, begun) == (damaged.address,)
+    assert clean_checkpoints(project, any_store, datetime.now(UTC)) == (given_up.address,)
+    assert clean_checkpoints(project, any_store, datetime.now(UTC)) == ()
 
 
 def test_a_project_name_cannot_leave_the_store(tmp_path, digest):

@@ -1,6 +1,9 @@
+import os
+
 import pytest
 import torch
 
+from include.errors import ContractViolationError
 from include.project import TrainingConfig
 from include.training.devices import MAX_THREADS, choose_device, mixed_precision, reproducible
 
@@ -13,6 +16,22 @@ def test_takes_the_gpu_only_where_there_is_one(monkeypatch):
     assert choose_device(TrainingConfig(device="cpu")).type == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device(TrainingConfig()).type == "cpu"
+
+
+def test_every_process_has_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device(TrainingConfig(processes=2)).type == "cuda"
+    assert choose_device(TrainingConfig(processes=3, device="cpu")).type == "cpu"
+    with pytest.raises(ContractViolationError, match=r"training\.processes is 3, but this machine has 2 GPUs"):
+        choose_device(TrainingConfig(processes=3))
+
+
+def test_processes_divide_the_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
+    for processes, threads in ((1, MAX_THREADS), (2, 3), (16, 1)):
+        with reproducible(TrainingConfig(image_size=224, processes=processes), CPU):
+            assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize(("size", "most"), [(32, 1), (224, MAX_THREADS)])

@@ -54,7 +54,7 @@ def test_leaves_torch_as_it_was(splits):
 
 
 def test_a_diverging_training_says_what_to_change(splits, monkeypatch):
-    monkeypatch.setattr(optimise, "build_augmentation", lambda *_: lambda batch: batch * float("inf"))
+    monkeypatch.setattr(optimise, "build_augmentation", lambda *_: lambda batch, _: batch * float("inf"))
     with pytest.raises(ContractViolationError, match=r"diverged: loss nan.* in epoch 1; lower training\.learning_rate"):
         fit(splits)
 
@@ -152,3 +152,13 @@ def test_a_last_batch_of_one_image_does_not_break_batch_normalisation(splits, si
         TrainingConfig(epochs=1, batch_size=2, architecture="resnet18"), 10, train, splits[1], lambda _: None
     )
     assert best.number == 1
+
+
+def test_every_process_needs_an_image_of_every_batch():
+    assert optimise._count_batches(TrainingConfig(processes=5, batch_size=10), 11) == 2
+    with pytest.raises(
+        ContractViolationError, match=r"leave some of the 6 processes without any; lower training\.proc"
+    ):
+        optimise._count_batches(TrainingConfig(processes=6), 5)
+    with pytest.raises(ValueError, match="batch_size 64 is below twice the 40 `processes`"):
+        TrainingConfig(processes=40)

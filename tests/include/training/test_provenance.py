@@ -1,3 +1,4 @@
+import ast
 import shutil
 
 import pytest
@@ -6,8 +7,9 @@ from include.contracts import DatasetRef
 from include.settings import REPOSITORY
 from include.storage import digest_bytes
 from include.training import provenance
-from include.training.provenance import candidate_key, describe_environment, digest_code
+from include.training.provenance import UNRELATED, candidate_key, describe_environment, digest_code
 
+TRAINING = REPOSITORY / "include" / "training"
 DATASET = DatasetRef(
     project="digits", address="digits/images.lance", version=3, digest=digest_bytes(b"a"), images=9, labelled=9
 )
@@ -44,8 +46,24 @@ def test_the_code_digest_follows_the_sources_and_not_their_place(tmp_path):
             REPOSITORY / "include" / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
     assert digest_code(tmp_path) == digest_code()
+    (tmp_path / "training" / "shortcuts.py").write_text("changed")
+    assert digest_code(tmp_path) == digest_code()
     (tmp_path / "vision" / "networks.py").write_text("changed")
     assert digest_code(tmp_path) != digest_code()
+
+
+def test_training_runs_nothing_that_is_left_out_of_the_code_digest():
+    seen, ahead = set(), {"training/fit.py", *(f"training/{path.name}" for path in TRAINING.glob("worker*.py"))}
+    while ahead:
+        seen.add(name := ahead.pop())
+        tree = ast.parse((TRAINING.parent / name).read_text())
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+        modules = {node.module for node in imports} | {f"{n.module}.{a.name}" for n in imports for a in n.names}
+        files = {f"{module.removeprefix('include.').replace('.', '/')}.py" for module in modules}
+        ahead |= {file for file in files if (TRAINING.parent / file).is_file()} - seen
+    assert {"training/optimise.py", "vision/networks.py"} < seen
+    assert not UNRELATED & seen
+    assert all((TRAINING.parent / name).is_file() for name in UNRELATED)
 
 
 def test_the_environment_names_what_else_makes_the_weights(project, monkeypatch, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from benchmarks.planted_shortcuts import CLASSES, PLANTED, plant
 from include.errors import ArtifactNotFoundError
 from include.training.giveaways import describe
-from include.training.shortcuts import CUES, find_shortcuts, judge_cues
+from include.training.shortcuts import CUES, LEAST, find_shortcuts, judge_cues
 
 
 def judge(planted):
@@ -27,6 +27,13 @@ def test_clean_digits_pass(seed):
     reports = judge(plant("clean", seed, 400))
     assert set(reports) == set(CUES)
     assert [cue for cue, one in reports.items() if one.suspicious] == []
+
+
+@pytest.mark.parametrize("kind", ["border", "corners"])
+def test_a_rim_that_tells_more_than_the_middle_is_named_though_it_marks_half_of_the_images(kind):
+    found = judge(plant(kind, 1, 500, share=0.5, drawn="shapes"))[kind]
+    assert found.effect < LEAST[kind][0]
+    assert found.suspicious
 
 
 def test_what_digits_show_is_reported_with_its_size_and_is_no_shortcut():

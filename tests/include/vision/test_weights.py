@@ -9,7 +9,8 @@ from include.errors import ArtifactNotFoundError, ContractViolationError
 from include.project import TrainingConfig
 from include.vision import weights
 from include.vision.networks import build_classifier
-from include.vision.weights import load_classifier, save_classifier
+from include.vision.weights import load_classifier, save_classifier, save_graph
+from tests.include.foreign_models import export_onnx, make_network, make_sheet
 
 CLASSES = ("cat", "dog", "ferret")
 
@@ -72,3 +73,15 @@ def test_weights_cut_short_are_refused(classifier, tmp_path):
 
 def test_tracking_looks_for_the_file_that_is_written():
     assert tracking.WEIGHTS == weights.WEIGHTS
+
+
+def test_an_imported_graph_is_kept_in_the_same_two_files(tmp_path):
+    data = export_onnx(make_network())
+    digest = save_graph(data, make_sheet(), tmp_path)
+    loaded, classes = load_classifier(tmp_path)
+    assert (loaded.network.data, loaded.network.sheet, classes) == (data, make_sheet(), make_sheet().classes)
+    assert not loaded.training
+    assert save_graph(data, make_sheet(trained_by="somebody"), tmp_path / "other") != digest
+    (tmp_path / "model.json").write_text((tmp_path / "other" / "model.json").read_text())
+    with pytest.raises(ContractViolationError, match="does not belong"):
+        load_classifier(tmp_path)

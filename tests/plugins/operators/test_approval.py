@@ -8,6 +8,7 @@ from include.contracts import ApprovalReport
 from include.errors import NotCertifiedError
 from include.project import GovernanceConfig, Project
 from include.project.governance import EthicsConfig
+from include.storage import Store
 from tests.plugins.samples import MODEL, PROMOTION, REJECTION
 from tests.plugins.task_runs import run_task
 from windhover.defaults import dag_defaults
@@ -36,7 +37,11 @@ def ask(api_server, ledger_connection, tracking, stages):
         return run_task(api_server, dag, "approve_promotion", **resumed)
 
     stages.replace("include.registry.approval.needs_approval", lambda decision, governance: governance == ALWAYS)
-    stages.replace("include.registry.approval.describe_promotion", lambda _, evidence: " and ".join(evidence))
+    stages.replace("include.registry.approval.find_trainer", "ada")
+    stages.replace(
+        "include.registry.approval.describe_promotion",
+        lambda _, evidence, trainer: f"{trainer}: {' and '.join(evidence)}",
+    )
     return run
 
 
@@ -54,8 +59,19 @@ def test_it_waits_for_an_answer_with_the_evidence_in_its_text(ask, api_server):
     assert outcome.state == "awaiting_input"
     [asked] = [message for message in api_server.messages if isinstance(message, comms.CreateHITLDetailPayload)]
     assert (asked.options, asked.defaults) == (["Approve", "Reject"], ["Reject"])
-    assert (asked.subject, asked.body) == ("Promote a new model of digits?", "Evaluation and MLflow run")
+    assert (asked.subject, asked.body) == (
+        "Promote a new model of digits?",
+        "ada: Evaluation and MLflow run and Versions so far",
+    )
     assert "reason" in asked.params
+
+
+def test_explanations_are_linked_once_they_are_written(ask, api_server, machine):
+    key = MODEL.key.removeprefix("sha256:")[:12]
+    Store(str(machine / "store")).write(f"digits/reports/explanations/{key}/index.html", b"")
+    ask()
+    [asked] = [message for message in api_server.messages if isinstance(message, comms.CreateHITLDetailPayload)]
+    assert asked.body == "ada: Evaluation and Explanations and MLflow run and Versions so far"
 
 
 def test_nobody_is_asked_where_the_policy_wants_nobody(ask, api_server):

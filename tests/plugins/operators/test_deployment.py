@@ -2,8 +2,10 @@ import pytest
 
 from include.contracts import ReleaseRef, RolloutRef
 from include.errors import ArtifactNotFoundError, ParityError
+from include.ledger.audit import verify_chain
 from include.ledger.episodes import find_unclosed_episode, open_episode
-from include.ledger.releases import find_serving_releases, record_release
+from include.ledger.releases import complete_rollout, find_serving_releases, record_release
+from include.settings import load_settings
 from tests.plugins.samples import DAY, DRIFT, HEALTHY, RELEASE, ROLLOUT, VERSION, digest
 from tests.plugins.task_runs import make_event, make_run, run_task
 from windhover.assets import ProjectAssets
@@ -91,6 +93,17 @@ def test_rolling_back_returns_to_what_served_before(dag, api_server, rolled_out,
     assert outcome.state == "success"
     assert find_serving_releases(ledger_connection) == {"digits": rolled_out.release}
     assert outcome.links == ENDPOINT
+
+
+def test_a_healthy_release_that_a_person_takes_back_is_on_the_audit_chain(
+    dag, api_server, rolled_out, ledger_connection
+):
+    complete_rollout(ledger_connection, rolled_out)
+    outcome = run_task(api_server, dag, "roll_back", make_run(dag.dag_id, note="ada: calls 3 an 8"))
+    assert outcome.state == "success"
+    (entry,), sealed = verify_chain(ledger_connection, "digits", load_settings().open_store())
+    run = f"{dag.dag_id}/{make_run(dag.dag_id).run_id}"
+    assert (entry.kind, entry.who, entry.why, sealed) == ("override", run, "ada: calls 3 an 8", 1)
 
 
 def test_a_run_that_failed_before_its_rollout_rolls_nothing_back(dag, api_server, stages):

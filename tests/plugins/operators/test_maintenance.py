@@ -1,10 +1,22 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from include.contracts import DatasetRef
+from include.contracts.retirement import RetirementReport
 from include.errors import ArtifactNotFoundError
 from tests.plugins.samples import DATASET
 from tests.plugins.task_runs import run_task
 
+TOMBSTONE = RetirementReport(
+    version=3,
+    model_key=DATASET.digest,
+    retired_by="ana",
+    reason="old",
+    retired_at=datetime(2026, 3, 1, tzinfo=UTC),
+    bundle=DATASET.digest,
+    address="digits/archive/3",
+)
 HOLDER = "digits.maintain_platform/asset_triggered__1"
 
 
@@ -46,3 +58,18 @@ def test_the_addresses_of_removed_staging_are_returned(dag, api_server, stages, 
     assert run_task(api_server, dag, "clean_staging").state == "success"
     assert calls[0]["project"] == project
     assert api_server.returned["clean_staging"] == ["digits/staging/2026-03-01"]
+
+
+def test_the_tombstones_of_retired_models_are_returned(dag, api_server, stages, project, tracking):
+    calls = stages.replace("include.registry.retirement.retire_models", (TOMBSTONE,))
+    assert run_task(api_server, dag, "retire_models").state == "success"
+    assert (calls[0]["project"], calls[0]["holder"]) == (project, HOLDER)
+    assert RetirementReport.model_validate(api_server.returned["retire_models"][0]) == TOMBSTONE
+
+
+def test_checkpoints_as_old_as_old_versions_go(dag, api_server, stages, project):
+    calls = stages.replace("include.training.checkpoints.clean_checkpoints", ("digits/checkpoints/1",))
+    assert run_task(api_server, dag, "clean_checkpoints").state == "success"
+    days = timedelta(days=project.data.keep_versions_days)
+    assert calls[0]["older_than"] == pytest.approx(datetime.now(UTC) - days, abs=timedelta(minutes=5))
+    assert api_server.returned["clean_checkpoints"] == ["digits/checkpoints/1"]

@@ -107,7 +107,7 @@ def history(project, store, ledger, digit_images) -> History:
     record_read(ledger, versions[0], "train", "digits.train_model/1")
     gone = ErasureReport(
         project="digits", images=(digest_bytes(b"gone"),), reason="request 17", requested_by="admin", versions=(1,),
-        version=2, files=(), models=(), sources=(),
+        version=2, files=(), models=(), sources=(), summary="1 image erased",
     )  # fmt: skip
     record_erasure(ledger, gone)
     history = History(project, store, ledger, rows, versions)

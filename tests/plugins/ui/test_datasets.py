@@ -8,7 +8,7 @@ from windhover.ui.datasets import PICTURES, render_dataset, render_difference
 def test_versions_quality_readers_releases_and_erasures_are_on_one_page(history):
     history.store.write(locate_datasheet(history.versions[0]), b"")
     page = render_dataset(history.project, history.store, history.ledger)
-    for said in ("model version 4", "digits.train_model/1", "seen by eye", "request 17", "1 image, 1 version"):
+    for said in ("model version 4", "digits.train_model/1", "seen by eye", "request 17", "<td>1 image erased</td>"):
         assert said in page
     assert page.count(">datasheet</a>") == 1
     assert 'href="/windhover/datasets/digits/diff?before=1&amp;after=2"' in page

@@ -23,7 +23,13 @@ OURS = [
     f"/windhover/lineage/digits?image={digest_bytes(b'image')}",
     "/windhover/lineage/digits?source=a.png",
     "/windhover/quarantine/digits/2026-11-20",
+    "/windhover/models",
+    "/windhover/models/digits",
+    "/windhover/models/digits/1",
+    "/windhover/audit",
+    "/windhover/audit/digits?at=2026-11-21T10:00&before=3",
 ]
+SCRIPTLESS = ["catalogue", "datasets/digits", "lineage/digits", "models", "models/digits", "audit", "audit/digits"]
 
 
 @pytest.mark.parametrize("page", [PAGE, *OURS, "/windhover/reports/digits/secret", "/windhover/datasets/DIGITS"])
@@ -111,9 +117,9 @@ def test_a_datasheet_may_follow_its_links_and_run_nothing(browser, machine_store
     assert "script" not in policy
 
 
-@pytest.mark.parametrize("page", ["/windhover/catalogue", "/windhover/datasets/digits", "/windhover/lineage/digits"])
+@pytest.mark.parametrize("page", SCRIPTLESS)
 def test_our_own_pages_run_nothing_and_load_nothing(browser, ledger_connection, page):
-    answer = browser.get(page)
+    answer = browser.get(f"/windhover/{page}")
     assert answer.status_code == 200
     assert "script" not in answer.headers["content-security-policy"]
     assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -129,6 +135,9 @@ def test_our_own_pages_run_nothing_and_load_nothing(browser, ledger_connection, 
         (f"lineage/digits?image={digest_bytes(b'image')}", "ever held"),
         ("lineage/digits?source=%3Cscript%3E", "&lt;script&gt;"),
         ("quarantine/digits/2026-11-20", "nothing at"),
+        ("models/digits/3", "digits has no model version 3"),
+        ("models/plankton", "no project file"),
+        ("audit/plankton", "no project file"),
     ],
 )
 def test_what_is_not_there_is_said_on_a_page(browser, ledger_connection, page, says):
@@ -152,13 +161,35 @@ def test_what_is_not_there_is_said_on_a_page(browser, ledger_connection, page, s
         "quarantine/digits/2026-11-20.parquet",
         "quarantine/DIGITS/2026-11-20",
         "quarantine/digits/%00",
+        "models/DIGITS",
+        "models/digits/0",
+        "models/digits/9223372036854775808",
+        "models/digits/latest",
+        "models/digits?before=0",
+        "models/digits?before=9223372036854775808",
+        "audit/%2e%2e",
+        "audit/digits?before=-1",
+        "audit/digits?at=yesterday",
+        "audit/digits?at=",
+        "audit/digits?at=0001-01-01T00:00%2B14:00",
     ],
 )
 def test_nothing_but_projects_days_versions_and_digests_is_looked_up(browser, page):
     assert browser.get(f"/windhover/{page}").status_code in {404, 422}
 
 
-@pytest.mark.parametrize("page", ["catalogue", "datasets/digits", "quarantine/digits/2026-11-20"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "catalogue",
+        "datasets/digits",
+        "quarantine/digits/2026-11-20",
+        "models",
+        "models/digits/1",
+        "audit",
+        "audit/digits",
+    ],
+)
 def test_a_ledger_that_does_not_answer_is_said_without_its_password(browser, machine_store, page):
     answer = browser.get(f"/windhover/{page}")
     assert answer.status_code == (404 if page.startswith("quarantine") else 503)
