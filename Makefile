@@ -45,8 +45,8 @@ imports: environment ## Check which layer imports which (import-linter)
 check-lock: environment ## Prove that requirements.txt, requirements.lock and the environment agree
 	@$(BIN)/python -m deploy.check_lock
 
-unit: environment ## Run the unit tests
-	@$(PYTEST) tests --ignore=tests/dags --ignore=tests/integration
+unit: environment ## Run the unit tests, on every core
+	@$(PYTEST) tests -n auto --dist loadfile --ignore=tests/dags --ignore=tests/integration
 
 dags: environment ## Run the tests of the DAGs
 	@$(PYTEST) tests/dags

@@ -83,13 +83,13 @@ def make_dag(project: Project):
         # Mapped over nothing, a task is skipped by the scheduler: what is switched off costs no process.
         run_trials = RunTrialsOperator.partial(
             task_id="run_trials", map_index_template="worker {{ task.worker }}", **learning
-        ).expand(worker=list(range(project.tuning.parallel if project.tuning.method != "off" else 0)))
+        ).expand(worker=list(range(min(project.tuning.parallel, project.tuning.budget))))
         cross_validate = CrossValidateOperator.partial(
             task_id="cross_validate",
             map_index_template="fold {{ task.fold }}",
             trigger_rule=UNLESS_FAILED,
             **learning,
-        ).expand(fold=list(range(project.tuning.folds)))
+        ).expand(fold=list(range(project.tuning.measured_folds)))
         train_candidate = TrainModelOperator(
             task_id="train_candidate",
             folds=cross_validate.output,

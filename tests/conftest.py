@@ -22,7 +22,7 @@ from PIL import Image
 
 from include.ledger import Ledger
 from include.ledger.tables import metadata
-from include.project import Project, load_project
+from include.project import Project, TuningConfig, load_project
 from include.settings import REPOSITORY
 from include.storage import Store
 from tests import airflow_home as airflow_home  # before anything imports Airflow
@@ -194,9 +194,16 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 @pytest.fixture(scope="session")
-def project() -> Project:
+def shipped_project() -> Project:
     """Give the digits project as it ships."""
     return load_project(REPOSITORY / "include" / "projects" / "digits.yaml")
+
+
+@pytest.fixture(scope="session")
+def project(shipped_project: Project) -> Project:
+    """Give the digits project without what takes time or a person: nothing is tuned, nobody asked."""
+    unasked = shipped_project.governance.model_copy(update={"approval": "auto"})
+    return shipped_project.model_copy(update={"tuning": TuningConfig(), "governance": unasked})
 
 
 @pytest.fixture(scope="session")

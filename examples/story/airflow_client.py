@@ -15,6 +15,8 @@ from examples.story.errors import StoryError
 POLL_SECONDS = 0.5
 RUN_SECONDS = 600
 UNFINISHED = ("queued", "running")
+ENDED = ("success", "failed", "upstream_failed", "skipped", "removed")
+ASKING = "awaiting_input"
 Watcher = Callable[[str], None]
 
 
@@ -86,11 +88,34 @@ class AirflowClient:
 
     def wait_for_new_run(self, dag_id: str, known: set[str]) -> str:
         """Wait until an asset event has started a run that was not known before, and until that run succeeded."""
+        run = self.find_new_run(dag_id, known)
+        self.wait_for_run(dag_id, run)
+        return run
+
+    def find_new_run(self, dag_id: str, known: set[str]) -> str:
+        """Wait until an asset event has started a run that was not known before."""
         for _ in self._until(60, f"an asset event to start {dag_id}"):
             if new := [run["dag_run_id"] for run in self._runs(dag_id) if run["dag_run_id"] not in known]:
                 break
-        self.wait_for_run(dag_id, new[-1])
         return str(new[-1])
+
+    def wait_for_question(self, dag_id: str, run_id: str, task_id: str) -> bool:
+        """Wait until a task asks for a person's answer; False if it ends without asking."""
+        for _ in self._until(RUN_SECONDS, f"{dag_id} {task_id} to ask or to end"):
+            state = self.task_states(dag_id, run_id).get(task_id)
+            if state == ASKING or state in ENDED:
+                break
+            self.watch(self._describe(dag_id, run_id))
+        return state == ASKING
+
+    def answer(self, dag_id: str, option: str, reason: str) -> int:
+        """Answer all that a DAG's runs ask for under *Required Actions*; return how many there were."""
+        asked = self._call("GET", f"/dags/{dag_id}/dagRuns/~/hitlDetails?response_received=false")["hitl_details"]
+        tasks = [one["task_instance"] for one in asked if one["task_instance"]["state"] == ASKING]
+        for task in tasks:
+            path = f"/dags/{dag_id}/dagRuns/{quote(task['dag_run_id'])}/taskInstances/{task['task_id']}/-1/hitlDetails"
+            self._call("PATCH", path, {"chosen_options": [option], "params_input": {"reason": reason}})
+        return len(tasks)
 
     def run_ids(self, dag_id: str) -> set[str]:
         """Return the ids of all runs of a DAG."""

@@ -7,8 +7,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from examples.camera import (
     ARRIVAL_SPECIMENS,
     CLEAN_LENS,
@@ -17,35 +15,19 @@ from examples.camera import (
     Lens,
     deliver_day,
     label_day,
-    photograph,
 )
 from examples.story.airflow_client import AirflowClient
 from examples.story.calendar import DAYS_PER_PLAY, Play
-from examples.story.errors import StoryError
+from examples.story.errors import StoryError, require
+from examples.story.loop import INGEST, LOOP, MONITOR, PROJECT, PROMOTE, TRAIN, Outcome, follow_candidate
 from examples.story.traffic import Sample, Traffic
 
-PROJECT = "digits"
-INGEST, TRAIN, PROMOTE, DEPLOY, MONITOR = (
-    f"{PROJECT}.{dag}" for dag in ("ingest_images", "train_model", "promote_model", "deploy_model", "monitor_model")
-)
-LOOP = (INGEST, TRAIN, PROMOTE, DEPLOY)
 BY_HAND = tuple(f"{PROJECT}.{dag}" for dag in ("release_quarantine", "forget_images", "maintain_platform"))
 SAMPLE = 300
 REQUESTS_PER_SECOND = 8
 HISTORY, TODAY, WORN = slice(0, 5), 5, slice(6, 8)
 # The serving process writes its log to the store every two seconds.
 LOG_SECONDS = 5
-
-
-@dataclass
-class Outcome:
-    """What happened, measured."""
-
-    samples: dict[str, Sample] = field(default_factory=dict)
-    background: list[Sample] = field(default_factory=list)
-    promotions: list[dict[str, Any]] = field(default_factory=list)
-    links: dict[str, str] = field(default_factory=dict)
-    drift: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -77,6 +59,7 @@ class Story:
             self.airflow.unpause(dag_id)
         if errors := self.airflow.import_errors():
             raise StoryError(f"Airflow has import errors: {errors[0]}")
+        self.airflow.answer(PROMOTE, "Reject", "asked by a play that was interrupted")
         self.airflow.settle(LOOP)
         return f"{len(LOOP) + len(BY_HAND) + 1} DAGs unpaused, no import errors"
 
@@ -118,9 +101,10 @@ class Story:
         day = self.play.days[TODAY]
         self._deliver(day, CLEAN_LENS, labelled=True)
         self.airflow.wait_for_run(INGEST, self.airflow.trigger(INGEST, partition=day))
-        verdict = self._follow_candidate(known)
-        require(verdict == "promote" or self._live_release() is not None, "some model serves")
-        return f"{verdict}: {self._describe_promotion()}"
+        verdict = follow_candidate(self.airflow, self.traffic, self.outcome, known)
+        require(verdict == "promote" or self.traffic.find_release() is not None, "some model serves")
+        approved = ", approved by a person" if self.outcome.approved else ""
+        return f"{verdict}{approved}: {self._describe_promotion()}"
 
     def watch_healthy_traffic(self) -> str:
         """Healthy traffic, answered and labelled."""
@@ -161,7 +145,7 @@ class Story:
 
     def drift_and_retrain(self) -> str:
         """The monitor finds the drift, the sensor fires, and one retraining request turns the loop by itself."""
-        release, known = self._live_release(), {dag: self.airflow.run_ids(dag) for dag in LOOP}
+        release, known = self.traffic.find_release(), {dag: self.airflow.run_ids(dag) for dag in LOOP}
         with self.traffic.keep_sending(self.worn_lens, REQUESTS_PER_SECOND) as background:
             self.outcome.background.append(background)
             run, report = self._monitor(self.outcome.samples["during"])
@@ -170,12 +154,12 @@ class Story:
             require(fired == "success", f"the drift sensor fires (it is {fired})")
             self.outcome.links["Drift report"] = self.airflow.link(MONITOR, run, "detect_drift", "Drift report")
             self.outcome.drift = report
-            verdict = self._follow_candidate(known)
+            verdict = follow_candidate(self.airflow, self.traffic, self.outcome, known)
             # A scheduled run may have waited for drift, too; whichever asked, there is one request and one training.
             trained = len(self.airflow.run_ids(TRAIN) - known[TRAIN])
             require(trained == 1, f"one drift episode starts one training (it started {trained})")
         require(verdict == "promote", f"the candidate beats the champion ({self._describe_promotion()})")
-        require(self._live_release() != release, "another release serves")
+        require(self.traffic.find_release() != release, "another release serves")
         return f"{report['summary']}; {self._describe_promotion()}"
 
     def watch_recovered_traffic(self) -> str:
@@ -212,39 +196,7 @@ class Story:
         self.airflow.wait_for_run(MONITOR, run)
         return run, self.airflow.result(MONITOR, run, "detect_drift")
 
-    def _follow_candidate(self, known: dict[str, set[str]]) -> str:
-        trained = self.airflow.wait_for_new_run(TRAIN, known[TRAIN])
-        self.outcome.links["MLflow run"] = self.airflow.link(TRAIN, trained, "train_candidate", "MLflow run")
-        promoted = self.airflow.wait_for_new_run(PROMOTE, known[PROMOTE])
-        decision = self.airflow.result(PROMOTE, promoted, "decide_promotion")
-        self.outcome.promotions.append(decision)
-        for task, name in (("evaluate_candidate", "Evaluation"), ("explain_candidate", "Explanations")):
-            self.outcome.links[name] = self.airflow.link(PROMOTE, promoted, task, name)
-        if decision["verdict"] == "promote":
-            self.outcome.links["Model card"] = self.airflow.link(PROMOTE, promoted, "register_model", "Model card")
-            deployed = self.airflow.wait_for_new_run(DEPLOY, known[DEPLOY])
-            self.outcome.links["Endpoint"] = self.airflow.link(DEPLOY, deployed, "complete_rollout", "Endpoint")
-            require(self._ask_once() == self._live_release(), "the new release answers")
-        return str(decision["verdict"])
-
     def _describe_promotion(self) -> str:
         candidate, champion = (self.outcome.promotions[-1][name] for name in ("candidate", "champion"))
         against = f" against the champion's {champion['accuracy']:.1%}" if champion else ", the first model"
         return f"candidate {candidate['accuracy']:.1%}{against} on the same {candidate['images']} sealed images"
-
-    def _live_release(self) -> str | None:
-        projects = httpx.get(f"{self.serving}/v1/release", timeout=10).json()["projects"]
-        live: str | None = projects.get(PROJECT, {}).get("live")
-        return live
-
-    def _ask_once(self) -> str:
-        image = photograph(next(iter(LIVE_SPECIMENS)), CLEAN_LENS, 0)
-        answer = httpx.post(f"{self.serving}/v1/predict", params={"project": PROJECT}, content=image, timeout=10)
-        require(answer.status_code == 200, f"the endpoint answers (it said {answer.status_code}: {answer.text[:200]})")
-        return str(answer.json()["release"])
-
-
-def require(happened: bool, what: str) -> None:
-    """Stop the story when a step did not happen."""
-    if not happened:
-        raise StoryError(f"expected that {what}")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from examples.story.chapters import Outcome, Story
+from examples.story.chapters import Story
+from examples.story.loop import Outcome
 from include.storage import write_atomically
 
 COLOURS = {"before": "#2f7d5d", "during": "#c2452d", "after": "#2b6cb0"}

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import httpx
 
-from examples.camera import Lens, photograph, true_label
+from examples.camera import CLEAN_LENS, Lens, photograph, true_label
+from examples.story.errors import require
 
 
 @dataclass
@@ -51,6 +52,19 @@ class Traffic:
     def keep_sending(self, lens: Lens, per_second: float) -> "Background":
         """Send photographs in the background until told to stop."""
         return Background(self, lens, per_second)
+
+    def find_release(self) -> str | None:
+        """Return the digest of the release that serves; none does yet: None."""
+        projects = self.http.get("/v1/release").json()["projects"]
+        live: str | None = projects.get(self.project, {}).get("live")
+        return live
+
+    def ask_once(self) -> str:
+        """Send one photograph, and return which release answered."""
+        image = photograph(self.specimens[0], CLEAN_LENS, 0)
+        answer = self.http.post("/v1/predict", params={"project": self.project}, content=image)
+        require(answer.status_code == 200, f"the endpoint answers (it said {answer.status_code}: {answer.text[:200]})")
+        return str(answer.json()["release"])
 
     def send_one(self, lens: Lens, sample: Sample) -> None:
         """Send the next photograph and its label, and note in the sample what came back."""

@@ -1,12 +1,12 @@
 """Verbs about how models are learned: search settings, and train a version again."""
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from include.cli.options import Json, ProjectName
+from include.cli.search import search_settings
 from include.cli.terminal import reporting
 from include.cli.workplace import Workplace
 from include.contracts import Contract
@@ -20,27 +20,11 @@ app = typer.Typer()
 @reporting
 def tune(project: ProjectName, as_json: Json = False) -> Any:
     """Search settings on the newest dataset version, and cross-validate the best; `train` then uses them."""
-    from include.training.choice import choose_settings
-    from include.training.folds import cross_validate, log_folds, open_validation
-    from include.training.trials import run_trials
-
     workplace = Workplace.open(project)
     tuning = workplace.project.tuning
-    if tuning.method == "off" and not tuning.folds:
+    if not tuning.budget and not tuning.folds:
         raise ContractViolationError(f"{project}: tuning.method is off and tuning.folds is 0; there is nothing to try")
-    dataset, tracking, ledger = workplace.find_dataset(), workplace.tracking, workplace.ledger
-    places = workplace.store, ledger, tracking
-    report: dict[str, Any] = {}
-    if tuning.method != "off":
-        deadline = datetime.now(UTC) + timedelta(minutes=tuning.minutes)
-        report["search"] = run_trials(workplace.project, dataset, *places, deadline).model_dump(mode="json")
-    if not tuning.folds:
-        return report
-    chosen = choose_settings(workplace.project, dataset, ledger, tracking)
-    folds = [cross_validate(chosen, dataset, *places, fold) for fold in range(tuning.folds)]
-    _, run = open_validation(chosen, dataset, ledger, tracking)
-    means = log_folds(folds, tracking, run.run_id)
-    return report | {"folds": [fold.model_dump(mode="json") for fold in folds]} | means
+    return search_settings(workplace)
 
 
 @app.command("import")

@@ -6,11 +6,12 @@ from functools import partial
 from typing import Any
 
 from include.cli.rollouts import deploy
+from include.cli.search import search_settings
 from include.cli.workplace import Workplace
 
 
 def run_lifecycle(workplace: Workplace, days: Sequence[str]) -> dict[str, Any]:
-    """Ingest days, train, judge, register and deploy; say what came of it, and how many seconds each stage took.
+    """Ingest days, tune if asked, train, judge, register and deploy; say what came of it, and how long each stage took.
 
     Run again, it finds everything there: a candidate that is champion already is not judged a second time.
 
@@ -27,6 +28,8 @@ def run_lifecycle(workplace: Workplace, days: Sequence[str]) -> dict[str, Any]:
         return result
 
     dataset = [timed("ingest", partial(workplace.ingest, day)) for day in days][-1]
+    if workplace.project.tuning.budget:
+        timed("tune", partial(search_settings, workplace))
     candidate = timed("train", workplace.train)
     champion = find_champion(workplace.project.name, workplace.ledger)
     if champion is not None and champion.model.key == candidate.key:

@@ -117,9 +117,16 @@ def _find_section(values: dict[str, Any], name: str) -> tuple[dict[str, Any], st
     return section, last
 
 
+# Of the fast profile: enough to see every part of a search work.
+FAST_TRIALS, FAST_FOLDS = 3, 2
+
+
 class TuningConfig(Contract):
     """How settings of `training` are searched before a candidate is trained."""
 
+    profile: Literal["full", "fast"] = Field(
+        default="full", description=f"`fast`: at most {FAST_TRIALS} trials and {FAST_FOLDS} folds, whatever is asked."
+    )
     method: Literal["off", "grid", "random", "tpe"] = "off"
     search: dict[str, SearchRange] = Field(default={}, description="Setting of `training` (dotted inside): its values.")
     trials: int = Field(default=20, ge=1, le=1000, description="Most trials; a grid tries each combination once.")
@@ -133,6 +140,17 @@ class TuningConfig(Contract):
     def _is_off(cls, method: object) -> object:
         """YAML reads a bare `off` as false."""
         return "off" if method is False else method
+
+    @property
+    def budget(self) -> int:
+        """How many settings are tried, at most."""
+        asked = {"off": 0, "grid": self.combinations}.get(self.method, self.trials)
+        return min(asked, FAST_TRIALS) if self.profile == "fast" else asked
+
+    @property
+    def measured_folds(self) -> int:
+        """In how many folds the chosen settings are cross-validated."""
+        return min(self.folds, FAST_FOLDS) if self.profile == "fast" else self.folds
 
     @property
     def combinations(self) -> int:

@@ -40,13 +40,13 @@ def cross_validate(
 ) -> FoldReport:
     """Train on the other folds with the project's settings, and measure on one.
 
-    :param fold: Which, from 0 to `tuning.folds` - 1.
+    :param fold: Which, from 0 to `tuning.measured_folds` - 1.
     :raises DataQualityError: a class has fewer groups than there are folds.
     """
     study, parent = open_validation(project, dataset, ledger, tracking)
     record_read(ledger, dataset, "train", study)
     images, targets, groups = _read(project, dataset, store)
-    held_out = deal_folds(targets, groups, project.tuning.folds, project.training.seed) == fold
+    held_out = deal_folds(targets, groups, project.tuning.measured_folds, project.training.seed) == fold
     train, validation = _select(images, targets, ~held_out), _select(images, targets, held_out)
     with open_part(tracking, parent, study, f"fold {fold}", project.training.model_dump()) as run:
         _, best = fit_classifier(project.training, len(project.classes), train, validation, run.add_epoch)

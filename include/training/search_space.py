@@ -34,7 +34,7 @@ def make_sampler(tuning: TuningConfig, seed: int) -> optuna.samplers.BaseSampler
     if tuning.method != "tpe":
         return optuna.samplers.RandomSampler(seed=seed)
     # Trials that others are running count as bad ones: else parallel tasks would try the same values.
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=count_startup(tuning.trials), constant_liar=True)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=count_startup(tuning.budget), constant_liar=True)
 
 
 def count_startup(trials: int) -> int:

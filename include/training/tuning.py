@@ -7,7 +7,7 @@ only then; so the number of tried settings never exceeds the budget, and a grid 
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import optuna
@@ -128,14 +128,14 @@ class Study:
         for slot, tries in sorted(attempts.items()):
             if all(_is_lost(trial) for trial in tries) and len(tries) < MAX_ATTEMPTS:
                 return slot
-        grid = self._tuning.method == "grid"
-        budget = self._tuning.combinations if grid else self._tuning.trials
-        return len(attempts) if len(attempts) < budget else None
+        return len(attempts) if len(attempts) < self._tuning.budget else None
 
     def _give_up_lost(self, connection: sa.Connection) -> None:
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if is_free(connection, self._presence(trial.number)):
-                self._study.tell(trial.number, state=TrialState.FAIL)
+                # Whoever held it may have finished it since it was listed, and only then have let go.
+                with suppress(UpdateFinishedTrialError):
+                    self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def _tell(self, trial: optuna.Trial, state: TrialState, value: float | None = None) -> None:
         try:
@@ -188,6 +188,10 @@ def require_settings(report: StudyReport) -> dict[str, Any]:
 
     :raises ContractViolationError: no trial was completed.
     """
+    if not report.settings and not report.pruned + report.failed:
+        raise ContractViolationError(
+            f"study {report.study} has tried nothing yet: run `tune` first, or set tuning.method to off"
+        )
     if not report.settings:
         raise ContractViolationError(
             f"study {report.study} has no completed trial ({report.pruned} pruned, {report.failed} failed): widen "

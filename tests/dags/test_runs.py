@@ -53,6 +53,7 @@ def test_a_dataset_becomes_an_announced_candidate(play_run, stages, machine, tra
     api_server.returned["cross_validate"] = []
     stages.replace("include.training.selection.select_dataset", samples.DATASET)
     stages.replace("include.training.selection.override_training", lambda project, _: project)
+    stages.replace("include.training.choice.choose_settings", lambda project, *_: project)
     stages.replace("include.training.fit.train_candidate", samples.MODEL)
 
     event = (ASSETS.curated_dataset, samples.DATASET.model_dump(mode="json"))

@@ -30,11 +30,11 @@ def render(load_dag):
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_the_project_reaches_every_task_as_it_was_written(load_dag, render, project, stem):
+def test_the_project_reaches_every_task_as_it_was_written(load_dag, render, shipped_project, stem):
     # Rendered natively, the class "0" would become a number and an empty text nothing.
     for task in load_dag(stem).tasks:
         if "project" in task.template_fields and not task.is_mapped:
-            assert Project.model_validate(render(stem, task.task_id).project) == project, task.task_id
+            assert Project.model_validate(render(stem, task.task_id).project) == shipped_project, task.task_id
 
 
 @pytest.mark.parametrize(("key", "rendered"), [(DAY, DAY), ("2026-01-01", "2026-01-01"), (None, None)])

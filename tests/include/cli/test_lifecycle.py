@@ -23,6 +23,7 @@ def serving(machine, monkeypatch, mlflow_uri, serve):
 
 
 def test_a_lifecycle_ends_with_answers_and_run_again_changes_nothing(machine, serving, execute, ledger, mlflow_uri):
+    machine.write_project(tuning={"method": "random", "trials": 1, "search": {"learning_rate": {"choices": [0.002]}}})
     for position, day in enumerate(DAYS):
         machine.deliver(day, first=150 * position, images=150)
     words = ["--json", *(word for day in DAYS for word in ("--day", day))]
@@ -34,8 +35,8 @@ def test_a_lifecycle_ends_with_answers_and_run_again_changes_nothing(machine, se
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     before, after = json.loads(first.stdout), json.loads(second.stdout)
     assert (before.pop("promoted"), after.pop("promoted")) == (True, False)
-    assert list(before.pop("seconds")) == ["ingest", "train", "decide", "register", "package", "deploy"]
-    assert list(after.pop("seconds")) == ["ingest", "train", "package", "deploy"]
+    assert list(before.pop("seconds")) == ["ingest", "tune", "train", "decide", "register", "package", "deploy"]
+    assert list(after.pop("seconds")) == ["ingest", "tune", "train", "package", "deploy"]
     assert before == after
     assert find_unclosed_episode(ledger, machine.project) is None
     assert serving.state(machine.project)["live"] == find_serving_releases(ledger)[machine.project].digest

@@ -45,3 +45,18 @@ def test_a_search_that_cannot_work_is_refused_when_the_file_is_read(settings, re
 
 def test_a_bare_off_in_yaml_is_off():
     assert TuningConfig.model_validate(yaml.safe_load("method: off")).method == "off"
+
+
+@pytest.mark.parametrize(
+    ("settings", "full", "fast"),
+    [
+        ({"method": "tpe", "search": RATES, "trials": 20, "folds": 5}, (20, 5), (3, 2)),
+        ({"method": "grid", "search": RATES, "trials": 20}, (2, 0), (2, 0)),
+        ({"trials": 20, "folds": 2}, (0, 2), (0, 2)),
+    ],
+)
+def test_the_fast_profile_caps_what_is_asked_and_adds_nothing(settings, full, fast):
+    asked = TuningConfig.model_validate(settings)
+    capped = TuningConfig.model_validate(settings | {"profile": "fast"})
+    assert (asked.budget, asked.measured_folds) == full
+    assert (capped.budget, capped.measured_folds) == fast

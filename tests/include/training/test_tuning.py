@@ -56,6 +56,23 @@ def test_a_grid_tries_each_combination_once(open_study):
     assert study.report().completed == 6
 
 
+def test_the_fast_profile_tries_few_and_the_full_one_goes_on_from_there(open_study):
+    grid = {"method": "grid", "search": CHOICES}
+    assert [slot for slot, _ in run_all(open_study(profile="fast", **grid))] == [0, 1, 2]
+    assert [slot for slot, _ in run_all(open_study(**grid))] == [3, 4, 5]
+
+
+def test_a_trial_that_ends_while_it_is_looked_at_counts_as_done(open_study, monkeypatch):
+    settings = {"method": "random", "search": RATES, "trials": 2}
+    study, other = open_study(**settings), open_study(**settings)
+    with study.claim_trial() as first:
+        monkeypatch.setattr("include.training.tuning.is_free", lambda *_: bool(finish(study, first)))
+        with other.claim_trial() as second:
+            monkeypatch.undo()
+            finish(other, second)
+    assert study.report().completed == 2
+
+
 def test_many_at_once_never_exceed_the_budget(open_study):
     settings = {"method": "random", "search": RATES, "trials": 9}
     with ThreadPoolExecutor(4) as pool:
@@ -123,6 +140,11 @@ def test_settings_that_train_no_model_are_not_tried_again(open_study):
     assert run_all(study) == []
     with pytest.raises(ContractViolationError, match=r"no completed trial \(0 pruned, 1 failed\)"):
         require_settings(study.report())
+
+
+def test_a_search_that_never_began_says_what_to_run(open_study):
+    with pytest.raises(ContractViolationError, match="tried nothing yet: run `tune` first"):
+        require_settings(open_study(method="random", search=RATES).report())
 
 
 def test_the_budget_may_be_raised_and_what_makes_a_trial_makes_another_study(tuned, dataset, open_study):
