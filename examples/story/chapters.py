@@ -22,7 +22,9 @@ from examples.story.errors import StoryError, require
 from examples.story.loop import INGEST, LOOP, MONITOR, PROJECT, PROMOTE, TRAIN, Outcome, follow_candidate
 from examples.story.traffic import Sample, Traffic
 
-BY_HAND = tuple(f"{PROJECT}.{dag}" for dag in ("release_quarantine", "forget_images", "maintain_platform"))
+BY_HAND = tuple(
+    f"{PROJECT}.{dag}" for dag in ("release_quarantine", "forget_images", "import_model", "maintain_platform")
+)
 SAMPLE = 300
 REQUESTS_PER_SECOND = 8
 HISTORY, TODAY, WORN = slice(0, 5), 5, slice(6, 8)

@@ -111,10 +111,12 @@ class Workplace:
     def release(self, day: str, released_by: str, reason: str) -> dict[str, Any]:
         """Let the last validation of a day pass although it failed; return what was released."""
         from include.data.quarantine import release_quarantine
+        from include.ledger.audit import seal_chain
 
         report = release_quarantine(
             self.project, self._name_partition(day), self.ledger, released_by=released_by, reason=reason
         )
+        seal_chain(self.ledger, self.project.name, self.store)
         return {"partition": report.partition, "digest": report.digest, "quarantined": report.quarantined}
 
     def list_quarantine(self, day: str, folder: Path | None = None) -> dict[str, Any]:

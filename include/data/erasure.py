@@ -13,6 +13,7 @@ from include.data.fragments import remove_versions, rewrite_fragments
 from include.data.remnants import find_golden, remove_remnants
 from include.errors import ArtifactNotFoundError, ContractViolationError
 from include.ledger import Ledger
+from include.ledger.audit import seal_chain
 from include.ledger.erasures import find_images_of, find_receipt, name_subject, record_erasure, refuse_forever
 from include.ledger.leases import Lease
 from include.ledger.lineage import find_descendants, find_memberships, list_version_numbers
@@ -64,6 +65,7 @@ def forget_images(
         dataset = _Dataset(project, store, ledger, tuple(sorted({*request.digests, *shown})))
         receipt = _erase(dataset, request, lease)
     _mark_models(receipt, ledger, tracking)
+    seal_chain(ledger, project.name, store)
     return receipt
 
 

@@ -8,6 +8,7 @@ from include.errors import StaleAttemptError
 from include.ledger.audit import append_entry
 from include.ledger.database import Ledger
 from include.ledger.datasets import record_read
+from include.ledger.retirements import require_not_retired
 from include.ledger.tables import alias_moves, candidates, decisions, model_versions
 from include.storage import digest_bytes
 from include.storage.signing import canonical_json
@@ -164,6 +165,8 @@ def _move(connection: sa.Connection, project: str, alias: str, version: int, rea
     )
     facts = {"alias": alias, "move": sequence + 1, "version": version, "before": current}
     append_entry(connection, project, "alias", f"alias {alias}", who=who, why=reason, **facts)
+    # After the chain's lock, which a retirement takes as well: whichever comes second sees the other.
+    require_not_retired(connection, project, version)
 
 
 def _current(connection: sa.Connection, project: str, alias: str) -> tuple[int, int | None]:

@@ -14,6 +14,7 @@ from include.errors import NotCertifiedError
 from include.ledger import Ledger
 from include.ledger.audit import seal_chain
 from include.ledger.models import find_alias, find_model_version, move_alias, record_model_version
+from include.ledger.retirements import require_not_retired
 from include.project import Project
 from include.registry.aliases import CANDIDATE, mirror_aliases
 from include.registry.certificate import issue_certificate
@@ -48,6 +49,8 @@ def register_model(
         with tracking.connect() as client:
             number = _keep_one(client, decision, registered)
         if registered:
+            with ledger.begin() as connection:
+                require_not_retired(connection, model.project, registered.version)
             issue_certificate(registered, decision, project, store, ledger, tracking, approvals)
             return registered
         version = ModelVersionRef(model=model, version=number, accuracy=decision.candidate.accuracy)

@@ -73,6 +73,7 @@ class ApprovePromotionOperator(HITLOperator, StageOperator):
 
     def execute_complete(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
         from include.contracts import PromotionDecision
+        from include.ledger.audit import seal_chain
         from include.ledger.episodes import close_answered_episode
         from include.registry.approval import settle_approval
 
@@ -85,6 +86,7 @@ class ApprovePromotionOperator(HITLOperator, StageOperator):
             model, ledger, self.open_tracking(),
             approved=approved, approver=approver, reason=reason, at=answer["responded_at"],
         )  # fmt: skip
+        seal_chain(ledger, model.project, self.open_store())
         if approval is None:
             close_answered_episode(ledger, model.project)
             raise AirflowSkipException(f"not promoted, rejected by {approver or 'nobody'}: {reason}")

@@ -19,12 +19,12 @@ class ReleaseQuarantineOperator(StageOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         from include.data.quarantine import release_quarantine
+        from include.ledger.audit import seal_chain
 
-        project, form = self.read_project(), context["params"]
+        ledger, project, form = self.open_ledger(), self.read_project(), context["params"]
         approver = context["dag_run"].triggering_user_name or "unknown"
-        report = release_quarantine(
-            project, form["partition"], self.open_ledger(), released_by=approver, reason=form["reason"]
-        )
+        report = release_quarantine(project, form["partition"], ledger, released_by=approver, reason=form["reason"])
+        seal_chain(ledger, project.name, self.open_store())
         self.evidence["Data Docs"] = page_of(report.data_docs)
         self.evidence["Quarantine"] = f"{PAGES}/quarantine/{project.name}/{report.partition}"
         self.log.info(

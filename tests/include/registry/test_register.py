@@ -135,7 +135,7 @@ def test_an_attempt_whose_lock_was_lost_registers_nothing_twice(
         return issue_certificate(*arguments)
 
     monkeypatch.setattr(register, "issue_certificate", lose_lock)
-    with pytest.raises(ServiceUnavailableError, match="the ledger at .* does not answer"):
+    with pytest.raises(ServiceUnavailableError, match=r"the ledger at .* does not answer"):
         register_it(decision)
     assert [register_it(decision)] == found
     assert len(list_versions(tracking, quick_project)) == 1
