@@ -21,7 +21,7 @@ LINKS = {
         "evaluate_candidate": {"Evaluation", "MLflow run"},
         "evaluate_champion": {"Evaluation", "MLflow run"},
         "explain_candidate": {"Explanations", "MLflow run"},
-        "approve_promotion": {"Evaluation", "MLflow run"},
+        "approve_promotion": {"Evaluation", "Explanations", "MLflow run"},
         "register_model": {"Model card"},
     },
     "deploy_model": {
