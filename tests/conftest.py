@@ -22,7 +22,7 @@ from PIL import Image
 
 from include.ledger import Ledger
 from include.ledger.tables import metadata
-from include.project import Project, TuningConfig, load_project
+from include.project import EvaluationConfig, Project, TuningConfig, load_project
 from include.settings import REPOSITORY
 from include.storage import Store
 from tests import airflow_home as airflow_home  # before anything imports Airflow
@@ -201,9 +201,10 @@ def shipped_project() -> Project:
 
 @pytest.fixture(scope="session")
 def project(shipped_project: Project) -> Project:
-    """Give the digits project without what takes time or a person: nothing is tuned, nobody asked."""
+    """Give the digits project without what takes time or a person: nothing is tuned or sliced, nobody asked."""
     unasked = shipped_project.governance.model_copy(update={"approval": "auto"})
-    return shipped_project.model_copy(update={"tuning": TuningConfig(), "governance": unasked})
+    plain = {"tuning": TuningConfig(), "evaluation": EvaluationConfig(), "governance": unasked}
+    return shipped_project.model_copy(update=plain)
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,7 @@ def _name_values(by: str, rows: pa.Table) -> NDArray[Any]:
     if by == "source":
         return np.array([_folder(row["source"], row["partition"]) for row in rows.to_pylist()])
     if by == "brightness":
-        return _band(rows["brightness"].to_numpy())
+        return _band(pc.cast(rows["brightness"], pa.float64()).to_numpy())
     if by == "size":
         return _band(np.sqrt(pc.multiply(pc.cast(rows["width"], pa.int64()), rows["height"]).to_numpy()))
     column = rows["label" if by == "class" else by]
@@ -88,10 +88,13 @@ def _folder(source: str, partition: str) -> str:
 
 def _band(values: NDArray[np.float64]) -> NDArray[Any]:
     """Name thirds of the images by their smallest and largest value; equal values are never torn apart."""
-    edges = np.quantile(values, np.arange(1, BANDS) / BANDS)
+    known = ~np.isnan(values)
+    names = np.full(len(values), "unknown", dtype=object)
+    if not known.any():
+        return names.astype(str)
+    edges = np.quantile(values[known], np.arange(1, BANDS) / BANDS)
     bands = np.searchsorted(edges, values, side="left")
-    names = np.empty(len(values), dtype=object)
-    for band in np.unique(bands):
-        chosen = bands == band
+    for band in np.unique(bands[known]):
+        chosen = known & (bands == band)
         names[chosen] = f"{values[chosen].min():.3g} to {values[chosen].max():.3g}"
     return names.astype(str)

@@ -42,6 +42,14 @@ def test_accuracy_of_each_value_by_hand(by, found):
     assert slices == {value: (images, pytest.approx(accuracy), True) for value, (images, accuracy) in found.items()}
 
 
+@pytest.mark.parametrize("kind", [pa.float32(), pa.null()])
+def test_what_was_never_measured_is_unknown(kind):
+    column = ROWS.schema.get_field_index("brightness")
+    values = [None] * 6 if kind == pa.null() else [None, None, 0.1, 0.2, 0.3, None]
+    slices, _ = measure("brightness", rows=ROWS.set_column(column, "brightness", pa.array(values, kind)))
+    assert slices["unknown"][0] == sum(value is None for value in values)
+
+
 def test_the_gap_and_the_worst_by_hand():
     assert measure("source")[1] == pytest.approx({"gap_part": 1.0, "worst_slice_accuracy": 0.0})
     assert measure("class")[1] == pytest.approx({"gap_part": 0.25, "worst_slice_accuracy": 0.5})
