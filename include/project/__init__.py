@@ -6,10 +6,8 @@ from include.project.learning import AugmentationConfig as AugmentationConfig
 from include.project.learning import EvaluationConfig as EvaluationConfig
 from include.project.learning import GateConfig as GateConfig
 from include.project.learning import PromotionPolicy as PromotionPolicy
-from include.project.learning import SearchRange as SearchRange
 from include.project.learning import SliceConfig as SliceConfig
 from include.project.learning import TrainingConfig as TrainingConfig
-from include.project.learning import TuningConfig as TuningConfig
 from include.project.reading import StrictLoader as StrictLoader
 from include.project.reading import explain as explain
 from include.project.reading import load_project as load_project
@@ -21,3 +19,5 @@ from include.project.sections import MonitoringPolicy as MonitoringPolicy
 from include.project.sections import Project as Project
 from include.project.sections import RegistryPolicy as RegistryPolicy
 from include.project.source import SourceConfig as SourceConfig
+from include.project.tuning import SearchRange as SearchRange
+from include.project.tuning import TuningConfig as TuningConfig

@@ -6,8 +6,9 @@ from pydantic import Field, model_validator
 
 from include.contracts import Contract, Fraction
 from include.project.governance import GovernanceConfig
-from include.project.learning import EvaluationConfig, PromotionPolicy, TrainingConfig, TuningConfig
+from include.project.learning import EvaluationConfig, PromotionPolicy, TrainingConfig
 from include.project.source import SourceConfig
+from include.project.tuning import TuningConfig
 
 PROJECT_NAME = r"^[a-z][a-z0-9_]{0,39}$"
 

@@ -46,4 +46,5 @@ def make_pruner(project: Project) -> optuna.pruners.BasePruner:
     """Make what ends trials early; none is judged in the first quarter of its epochs."""
     if not project.tuning.prune:
         return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=project.training.epochs // 4)
+    epochs = project.tuning.shorten(project.training).epochs
+    return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=epochs // 4)

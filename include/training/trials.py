@@ -65,7 +65,7 @@ def _run_trial(
             raise optuna.TrialPruned
 
     try:
-        training = change_settings(project.training, trial.params)
+        training = project.tuning.shorten(change_settings(project.training, trial.params))
         _, best = fit_classifier(training, len(project.classes), *samples, report)
     except optuna.TrialPruned:
         logger.info("trial %d fell behind; ended", trial.number)

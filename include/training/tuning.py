@@ -39,6 +39,7 @@ def name_study(project: Project, dataset: DatasetRef) -> str:
         "method": tuning.method,
         "search": {name: values.model_dump() for name, values in tuning.search.items()},
         "prune": tuning.prune,
+        "profile": tuning.profile,
     }
     return f"{project.name}/{digest_bytes(json.dumps(parts).encode())}"
 

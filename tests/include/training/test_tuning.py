@@ -56,10 +56,10 @@ def test_a_grid_tries_each_combination_once(open_study):
     assert study.report().completed == 6
 
 
-def test_the_fast_profile_tries_few_and_the_full_one_goes_on_from_there(open_study):
+def test_the_fast_profile_tries_few_and_its_short_trials_count_for_no_other_study(open_study):
     grid = {"method": "grid", "search": CHOICES}
     assert [slot for slot, _ in run_all(open_study(profile="fast", **grid))] == [0, 1, 2]
-    assert [slot for slot, _ in run_all(open_study(**grid))] == [3, 4, 5]
+    assert len(run_all(open_study(**grid))) == 6
 
 
 def test_a_trial_that_ends_while_it_is_looked_at_counts_as_done(open_study, monkeypatch):
