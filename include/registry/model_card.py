@@ -4,6 +4,7 @@ Sections after Mitchell et al., "Model Cards for Model Reporting" (2019).
 """
 
 import base64
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mlflow.entities import Run
 from scipy.stats import binomtest
 
-from include.contracts import DatasetRef, EvaluationReport, ModelVersionRef, PromotionDecision
+from include.contracts import ApprovalReport, DatasetRef, EvaluationReport, ModelVersionRef, PromotionDecision
 from include.errors import ArtifactNotFoundError
 from include.project import Project
 from include.storage import Store
@@ -30,13 +31,19 @@ def card_address(version: ModelVersionRef) -> str:
 
 
 def write_model_card(
-    version: ModelVersionRef, decision: PromotionDecision, project: Project, store: Store, tracking: Tracking
+    version: ModelVersionRef,
+    decision: PromotionDecision,
+    project: Project,
+    store: Store,
+    tracking: Tracking,
+    approvals: Sequence[ApprovalReport] = (),
 ) -> None:
     """Write the card of a registered version to the store and into its run, and its gist to the version in MLflow.
 
+    :param approvals: Of the people who answer for it.
     :raises ArtifactNotFoundError: MLflow does not have the run or the version.
     """
-    facts = _collect_facts(version, decision, project, tracking)
+    facts = _collect_facts(version, decision, project, tracking) | {"approvals": approvals}
     page = TEMPLATES.get_template("model_card.html.j2").render(facts)
     gist = TEMPLATES.get_template("model_card.md.j2").render(facts)
     store.write(card_address(version), page.encode())

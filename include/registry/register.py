@@ -55,7 +55,7 @@ def register_model(
             return registered
         version = ModelVersionRef(model=model, version=number, accuracy=decision.candidate.accuracy)
         signed = issue_certificate(version, decision, project, store, ledger, tracking, approvals)
-        write_model_card(version, decision, project, store, tracking)
+        write_model_card(version, decision, project, store, tracking, approvals)
         _name_candidate(version, decision, ledger, who)
         mirror_aliases(model.project, ledger, tracking)
         # Last, so that an attempt that finds this record can rely on everything above.

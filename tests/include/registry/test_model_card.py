@@ -1,9 +1,10 @@
 import re
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from include.contracts import BudgetReport, ComparisonReport, ModelVersionRef, SliceReport
+from include.contracts import ApprovalReport, BudgetReport, ComparisonReport, ModelVersionRef, SliceReport
 from include.errors import ArtifactNotFoundError
 from include.evaluation.pictures import draw_confusion
 from include.project import EthicsConfig, EvaluationConfig, GateConfig, GovernanceConfig, PromotionPolicy
@@ -13,12 +14,12 @@ from include.tracking import CURVES, calibration_path, confusion_path
 
 @pytest.fixture
 def write(quick_project, store, tracking, create_version):
-    def call(decision, **sections):
+    def call(decision, approvals=(), **sections):
         model = decision.candidate.model
         create_version(model)
         version = ModelVersionRef(model=model, version=1, accuracy=0.99)
         project = quick_project.model_copy(update=sections)
-        write_model_card(version, decision, project, store, tracking)
+        write_model_card(version, decision, project, store, tracking, approvals)
         return store.read(card_address(version)).decode()
 
     return call
@@ -106,6 +107,16 @@ def test_shows_measures_gates_slices_and_budgets(write, decide):
     assert 'href="../../../../p/e/index.html"' in page
 
 
+def test_names_who_approved_it_and_why(write, decide):
+    at = datetime(2026, 11, 2, 10, 30, tzinfo=UTC)
+    page = write(decide(), [ApprovalReport(approver="ada", reason="<b>read</b> it", at=at)])
+    assert "Approved by <b>ada</b> on 2026-11-02 10:30 UTC: &lt;b&gt;read&lt;/b&gt; it" in page
+
+
+def test_without_an_approval_the_owner_answers(write, decide):
+    assert "ml-platform, who owns the project; no person was asked" in write(decide())
+
+
 def test_says_what_it_is_for_and_what_has_no_answer(write, decide):
     ethics = EthicsConfig(harm="a letter goes astray")
     governance = GovernanceConfig(intended_use="reads postcodes", stakeholders=("writers", "readers"), ethics=ethics)
@@ -143,7 +154,7 @@ def test_needs_nothing_from_elsewhere(write, decide, tracking):
             client.log_figure(run_id, figure, path)
     page = write(decision)
     assert page.count('src="data:image/png;base64,') == 3
-    assert not re.findall(r'(?:src|href)="(?!data:|http://127\.0\.0\.1:\d+/#/)', page)
+    assert not re.findall(r'(?:src|href)="(?!data:|http://127\.0\.0\.1:\d+/#/|\.\./\.\./)', page)
     assert "<script" not in page
 
 

@@ -19,7 +19,7 @@ def test_entries_stand_newest_first_with_who_and_why(show, store, ledger):
     record_entry(ledger, "digits", "override", "rollback", who="bea", why="<script>alert(1)</script>")
     page = show()
     assert ">verified</span> 4 entries, 2 of them sealed" in page
-    assert page.index("&lt;script&gt;") < page.index("<td>ada</td>") < page.index("digits.promote_model/1")
+    assert page.index("&lt;script&gt;") < page.index("<td>ada</td>") < page.index("/dags/digits.promote_model/runs/1")
     assert "<script" not in page
     assert '<span class="verdict released">override</span>' in page
 
@@ -58,7 +58,7 @@ def test_a_broken_chain_is_said_and_still_shown_and_answers_nothing(show, store,
     assert where in page
     assert "A broken chain answers nothing." in page
     assert "made so on" not in page
-    assert "digits.promote_model/1" in page
+    assert "/dags/digits.promote_model/runs/1" in page
 
 
 def test_a_forged_head_is_a_broken_chain(show, store, ledger):
