@@ -3,8 +3,7 @@
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from include.contracts import DatasetRef, Digest, ModelRef
-from include.errors import ContractViolationError, DataQualityError, ParityError, WindhoverError
+from include.errors import ContractViolationError, DataQualityError, ParityError
 from include.ledger import Ledger
 from include.ledger.models import find_candidate, record_candidate
 from include.project import Project, TrainingConfig
 from include.storage import Store, digest_bytes
 from include.tracking import KEY_TAG, MODEL_FOLDER, TRAINER_TAG, Tracking
 from include.training.provenance import describe_environment, digest_code
+from include.training.runs import finishing, open_run
 from include.vision.examination import examine_graph
 from include.vision.export import measure_parity
 from include.vision.foreign import ForeignModel
@@ -79,7 +79,9 @@ def import_model(
     with tempfile.TemporaryDirectory(prefix="windhover-import-") as scratch:
         folder = Path(scratch)
         weights = _save(foreign, folder)
-        with _open_run(tracking, _tags(project, dataset, foreign, key, imported_by), project.name, run_name) as run_id:
+        tags = _tags(project, dataset, foreign, key, imported_by)
+        run_id = open_run(tracking, project.name, tags, run_name)
+        with finishing(tracking, run_id):
             made = ModelRef(
                 project=project.name, key=key, run_id=run_id, weights=weights, dataset=dataset, imported=True
             )
@@ -155,27 +157,6 @@ def _try_out(
             f"joined with preprocessing, the model answers {len(images)} validation images up to {parity:.2e} "
             f"otherwise than alone; deployment.max_parity_difference allows {allowed:.2e}: export it with another opset"
         )
-
-
-@contextmanager
-def _open_run(tracking: Tracking, tags: dict[str, str], project: str, run_name: str) -> Iterator[str]:
-    """Open the run of an import, or the one that a killed attempt left: FINISHED if the block ends, FAILED if not."""
-    experiment = tracking.find_experiment(project)
-    unfinished = f"tags.`{KEY_TAG}` = '{tags[KEY_TAG]}' and attributes.status != 'FINISHED'"
-    with tracking.connect() as client:
-        runs = client.search_runs([experiment], unfinished, max_results=1)
-        run = runs[0] if runs else client.create_run(experiment, run_name=run_name, tags=tags)
-        run_id = str(run.info.run_id)
-        client.update_run(run_id, status="RUNNING")
-    try:
-        yield run_id
-    except BaseException:
-        # The error that ended the import is worth more than one about closing the run.
-        with suppress(WindhoverError), tracking.connect() as client:
-            client.set_terminated(run_id, "FAILED")
-        raise
-    with tracking.connect() as client:
-        client.set_terminated(run_id, "FINISHED")
 
 
 def _tags(

@@ -1,7 +1,7 @@
 """Write a training into MLflow as it happens."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from include.project import Project
 from include.tracking import CURVES, KEY_TAG, MODEL_FOLDER, TRAINER_TAG, Tracking
 from include.training.epochs import Epoch
 from include.training.provenance import describe_environment, digest_code, digest_configuration
-from include.training.runs import finishing, log_epoch
+from include.training.runs import finishing, log_epoch, open_run
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +65,8 @@ def open_logbook(
 
     A run of the same key that an earlier attempt left unfinished is gone on with; others are closed as KILLED.
     """
-    experiment = tracking.find_experiment(project.name)
     tags = _tags(project, dataset, key) | ({TRAINER_TAG: trained_by} if trained_by else {})
-    run_id = _continue_run(tracking, experiment, tags) or _create_run(tracking, experiment, tags, run_name)
+    run_id = open_run(tracking, project.name, tags, run_name)
     logger.info("run %s: %s", run_name, tracking.run_url(run_id))
     with finishing(tracking, run_id):
         _describe(tracking, run_id, project, dataset)
@@ -90,28 +89,6 @@ def draw_curves(epochs: Sequence[Epoch], best: Epoch) -> Figure:
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     return figure
-
-
-def _continue_run(tracking: Tracking, experiment: str, tags: Mapping[str, str]) -> str | None:
-    """Open the newest unfinished run of a key again, if there is one; only that one stays open."""
-    unfinished = f"tags.`{KEY_TAG}` = '{tags[KEY_TAG]}' and attributes.status != 'FINISHED'"
-    with tracking.connect() as client:
-        runs = client.search_runs([experiment], unfinished, order_by=["attributes.start_time DESC"])
-        if not runs:
-            return None
-        newest, *others = [str(run.info.run_id) for run in runs]
-        for run_id in others:
-            client.set_terminated(run_id, "KILLED")
-        client.update_run(newest, status="RUNNING")
-        for name, value in tags.items():
-            client.set_tag(newest, name, value)
-    logger.info("an earlier attempt left run %s unfinished; it is gone on with", newest)
-    return newest
-
-
-def _create_run(tracking: Tracking, experiment: str, tags: dict[str, str], run_name: str) -> str:
-    with tracking.connect() as client:
-        return str(client.create_run(experiment, run_name=run_name, tags=tags).info.run_id)
 
 
 def _count_logged(tracking: Tracking, run_id: str) -> int:

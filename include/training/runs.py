@@ -1,15 +1,39 @@
-"""What every MLflow run of a training has: its end, and the measures of its epochs."""
+"""What every MLflow run of a training has: its beginning and end, and the measures of its epochs."""
 
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
 from mlflow.entities import Metric
 
 from include.errors import WindhoverError
-from include.tracking import Tracking
+from include.tracking import KEY_TAG, Tracking
 from include.training.epochs import Epoch
+
+logger = logging.getLogger(__name__)
+
+
+def open_run(tracking: Tracking, project: str, tags: Mapping[str, str], run_name: str) -> str:
+    """Open the newest unfinished run of a key again, or a new one; return its id. Only that one stays open.
+
+    :param tags: Of the run; the one that names the key is among them.
+    """
+    experiment = tracking.find_experiment(project)
+    unfinished = f"tags.`{KEY_TAG}` = '{tags[KEY_TAG]}' and attributes.status != 'FINISHED'"
+    with tracking.connect() as client:
+        runs = client.search_runs([experiment], unfinished, order_by=["attributes.start_time DESC"])
+        if not runs:
+            return str(client.create_run(experiment, run_name=run_name, tags=dict(tags)).info.run_id)
+        newest, *others = [str(run.info.run_id) for run in runs]
+        for run_id in others:
+            client.set_terminated(run_id, "KILLED")
+        client.update_run(newest, status="RUNNING")
+        for name, value in tags.items():
+            client.set_tag(newest, name, value)
+    logger.info("an earlier attempt left run %s unfinished; it is gone on with", newest)
+    return newest
 
 
 @contextmanager
