@@ -132,7 +132,7 @@ def test_a_delivery_becomes_a_served_model_on_the_celery_worker(compose: Compose
     body = {"logical_date": None, "partition_key": DAY.isoformat()}
     airflow.post("/api/v2/dags/digits.ingest_images/dagRuns", json=body).raise_for_status()
 
-    _wait_for(lambda: _is_loop_closed(airflow), LOOP_SECONDS)
+    _wait_for(lambda: _approve(airflow) or _is_loop_closed(airflow), LOOP_SECONDS)
 
     worker = compose.inspect()["worker"]["Config"]["Hostname"]
     ran = [task for task in _list_tasks(airflow) if task["state"] == "success"]
@@ -194,6 +194,16 @@ def test_an_empty_secret_stops_the_part_and_says_what_to_do(make_project: Callab
 
 def _is_done(container: dict[str, Any]) -> bool:
     return (container["State"]["Status"], container["State"]["ExitCode"]) == ("exited", 0)
+
+
+def _approve(airflow: httpx.Client) -> None:
+    """Answer what asks for a person, as the project's first release does."""
+    for task in _list_tasks(airflow):
+        if task["state"] == "awaiting_input":
+            run = f"/api/v2/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}"
+            answer = {"chosen_options": ["Approve"], "params_input": {"reason": "the evidence was read"}}
+            path = f"{run}/taskInstances/{task['task_id']}/-1/hitlDetails"
+            assert airflow.patch(path, json=answer).status_code in {200, 409}
 
 
 def _is_loop_closed(airflow: httpx.Client) -> bool:
