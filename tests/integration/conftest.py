@@ -207,7 +207,7 @@ def read_until(story, text):
 def played(stack, projects):
     story = start_story(stack)
     said = read_until(story, "Open the curtain")
-    time.sleep(2)  # into the backfill, which gives no sign of having begun
+    wait_for_backfill(stack)
     story.send_signal(signal.SIGINT)
     interrupted = said + read_to_the_end(story, 60)
 
@@ -216,6 +216,14 @@ def played(stack, projects):
     second = subprocess.run(STORY, cwd=REPOSITORY, env=stack.environment, capture_output=True, text=True, check=False)
     told = said + read_to_the_end(telling, PLAY_SECONDS)
     return Played((story.returncode, interrupted), (second.returncode, second.stdout), (telling.returncode, told))
+
+
+def wait_for_backfill(stack):
+    """Wait until the story has begun its backfill, of which it says nothing before the end."""
+    deadline = time.monotonic() + 60
+    while not stack.airflow.get("/api/v2/backfills", params={"dag_id": "digits.ingest_images"}).json()["backfills"]:
+        assert time.monotonic() < deadline, "the story began no backfill"
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

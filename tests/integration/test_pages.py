@@ -93,6 +93,11 @@ def test_a_task_shows_the_buttons_that_lead_to_its_evidence(look, stack, airflow
     assert "Quarantine" in text
 
 
+def number(value):
+    """Write a count as the pages do, with thin spaces."""
+    return f"{value:,}".replace(",", "\u2009")
+
+
 @pytest.mark.parametrize(
     ("dag", "task", "link", "says"),
     [
@@ -117,7 +122,7 @@ def test_evidence_opens(look, airflow, dag, task, link, says):
 
 def test_a_dataset_shows_its_versions_and_the_quality_of_its_days(datasets, ledger):
     latest, reports = find_latest_dataset(ledger, "digits"), list_partitions(ledger, "digits")
-    assert re.search(rf"\b{latest.images}\s+images", datasets.locator("body").inner_text())
+    assert re.search(rf"\b{number(latest.images)}\s+images", datasets.locator("body").inner_text())
     text = follow(datasets, "Handwritten digits", "Quality of the partitions")
     assert f"images in version {latest.version}" in text
     assert all(f"{one.partition}\tpassed\t{one.seen}\t{one.accepted}" in text for one in reports.values())
@@ -151,7 +156,7 @@ def test_lineage_leads_from_a_file_to_the_answers_it_shaped(datasets, ledger, st
 def test_a_quarantine_says_what_is_wrong_and_leads_to_the_data_docs(datasets, ledger):
     day = next(one.partition for one in list_partitions(ledger, "digits").values() if "truncated" in one.reasons)
     follow(datasets, "Handwritten digits", "Quality of the partitions")
-    datasets.locator("tr", has_text="truncated").get_by_role("link", name="1", exact=True).click()
+    datasets.locator("tr", has_text=day).get_by_role("link", name="1", exact=True).click()
     datasets.get_by_role("heading", name=f"Quarantine of digits, {day}").wait_for()
     assert "broken-0000.png" in datasets.locator("body").inner_text()
     assert "truncated" in follow(datasets, "Data Docs", f"digits {day}")
@@ -160,7 +165,7 @@ def test_a_quarantine_says_what_is_wrong_and_leads_to_the_data_docs(datasets, le
 def test_a_datasheet_leads_to_a_look_at_the_data_and_back(datasets, ledger):
     latest = find_latest_dataset(ledger, "digits")
     title = f"Handwritten digits, dataset version {latest.version}"
-    assert f"{latest.images}" in follow(datasets, "datasheet", title)
+    assert number(latest.images) in follow(datasets, "datasheet", title)
     assert "Labels that may be wrong" in follow(datasets, "A look at the data", "Samples of every class")
     follow(datasets, "Datasheet", "Motivation")
 
