@@ -108,6 +108,18 @@ class AirflowClient:
             self.watch(self._describe(dag_id, run_id))
         return state == ASKING
 
+    def answer_until_done(self, dag_id: str, run_id: str, task_id: str, option: str, reason: str) -> None:
+        """Answer a task's question until the task has ended.
+
+        Airflow 3.3 loses an answer that comes in the moment in which the asking process ends, and asks again.
+        """
+        for _ in self._until(RUN_SECONDS, f"{dag_id} {task_id} to take an answer"):
+            state = self.task_states(dag_id, run_id).get(task_id)
+            if state in ENDED:
+                return
+            if state == ASKING:
+                self.answer(dag_id, option, reason)
+
     def answer(self, dag_id: str, option: str, reason: str) -> int:
         """Answer all that a DAG's runs ask for under *Required Actions*; return how many there were."""
         asked = self._call("GET", f"/dags/{dag_id}/dagRuns/~/hitlDetails?response_received=false")["hitl_details"]

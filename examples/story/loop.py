@@ -52,6 +52,7 @@ def _approve(airflow: AirflowClient, run: str) -> int:
     asked = airflow.wait_for_question(PROMOTE, run, "approve_promotion")
     if asked:
         airflow.link(PROMOTE, run, "approve_promotion", "Evaluation")
-        airflow.answer(PROMOTE, "Approve", "evaluation and explanations were read; the floors are met")
+        reason = "evaluation and explanations were read; the floors are met"
+        airflow.answer_until_done(PROMOTE, run, "approve_promotion", "Approve", reason)
     airflow.wait_for_run(PROMOTE, run)
     return int(asked)
