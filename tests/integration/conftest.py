@@ -35,12 +35,20 @@ from tests.integration.datasets import subject_erased as subject_erased
 from tests.integration.datasets import trained as trained
 
 UP_SECONDS = 420
+FIXTURE_SECONDS = 1800
 
 # Whoever starts the tests in the background has them ignore Ctrl-C, and everything they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Waits for the end of its standard input, which comes however pytest dies, kill -9 included.
 KEEPER = "import subprocess, sys; sys.stdin.read(); subprocess.run([sys.executable, '-m', 'deploy.stack', 'down'])"
+
+
+def pytest_collection_modifyitems(items):
+    """Give whichever test comes first the time that the stack and the whole story take on a busy machine."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(FIXTURE_SECONDS))
 
 
 @dataclass(frozen=True)
