@@ -17,6 +17,7 @@ RUN_SECONDS = 600
 UNFINISHED = ("queued", "running")
 ENDED = ("success", "failed", "upstream_failed", "skipped", "removed")
 ASKING = "awaiting_input"
+READING_SECONDS = 5
 Watcher = Callable[[str], None]
 
 
@@ -109,20 +110,24 @@ class AirflowClient:
         return state == ASKING
 
     def answer_until_done(self, dag_id: str, run_id: str, task_id: str, option: str, reason: str) -> None:
-        """Answer a task's question until the task has ended.
+        """Answer a task's question, no sooner than a person who reads it, and again if it is asked again.
 
-        Airflow 3.3 loses an answer that comes in the moment in which the asking process ends, and asks again.
+        Airflow 3.3 takes a task for lost that is answered before the scheduler saw the process end which asked.
         """
+        asked_at = time.monotonic()
         for _ in self._until(RUN_SECONDS, f"{dag_id} {task_id} to take an answer"):
             state = self.task_states(dag_id, run_id).get(task_id)
             if state in ENDED:
                 return
-            if state == ASKING:
-                self.answer(dag_id, option, reason)
+            if state != ASKING:
+                asked_at = time.monotonic()
+            elif time.monotonic() - asked_at > READING_SECONDS:
+                self.answer(dag_id, option, reason, run_id)
 
-    def answer(self, dag_id: str, option: str, reason: str) -> int:
-        """Answer all that a DAG's runs ask for under *Required Actions*; return how many there were."""
-        asked = self._call("GET", f"/dags/{dag_id}/dagRuns/~/hitlDetails?response_received=false")["hitl_details"]
+    def answer(self, dag_id: str, option: str, reason: str, run_id: str = "~") -> int:
+        """Answer all that a DAG's run, or each of its runs, asks a person for; return how many there were."""
+        path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/hitlDetails?response_received=false"
+        asked = self._call("GET", path)["hitl_details"]
         tasks = [one["task_instance"] for one in asked if one["task_instance"]["state"] == ASKING]
         for task in tasks:
             path = f"/dags/{dag_id}/dagRuns/{quote(task['dag_run_id'])}/taskInstances/{task['task_id']}/-1/hitlDetails"

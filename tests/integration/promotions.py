@@ -85,18 +85,11 @@ class Promotions:
 
     def answer(self, run, option, reason):
         """Answer as the admin, and return the state of every task once the run ended."""
+        self.airflow.answer_until_done(DAG, run, TASK, option, reason)
         for _ in self.airflow._until(300, f"{run} to end"):
             if self.airflow._call("GET", f"/dags/{DAG}/dagRuns/{run}")["state"] in {"success", "failed"}:
                 break
-            # Airflow 3.3 loses an answer that is faster than the end of the process that asked, and asks again.
-            if self._is_asked(run):
-                body = {"chosen_options": [option], "params_input": {"reason": reason}}
-                self.airflow._call("PATCH", self._path(run), body)
         return self.airflow.task_states(DAG, run)
-
-    def _is_asked(self, run):
-        waits = self.airflow.task_states(DAG, run).get(TASK) == "awaiting_input"
-        return waits and not self.read_question(run)["response_received"]
 
     def read_log(self, run):
         """Return the log of the newest attempt of the question."""
