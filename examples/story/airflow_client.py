@@ -124,15 +124,14 @@ class AirflowClient:
             elif time.monotonic() - asked_at > READING_SECONDS:
                 self.answer(dag_id, option, reason, run_id)
 
-    def answer(self, dag_id: str, option: str, reason: str, run_id: str = "~") -> int:
-        """Answer all that a DAG's run, or each of its runs, asks a person for; return how many there were."""
+    def answer(self, dag_id: str, option: str, reason: str, run_id: str = "~") -> None:
+        """Answer all that a DAG's run, or each of its runs, asks a person for."""
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/hitlDetails?response_received=false"
         asked = self._call("GET", path)["hitl_details"]
         tasks = [one["task_instance"] for one in asked if one["task_instance"]["state"] == ASKING]
         for task in tasks:
             path = f"/dags/{dag_id}/dagRuns/{quote(task['dag_run_id'])}/taskInstances/{task['task_id']}/-1/hitlDetails"
             self._call("PATCH", path, {"chosen_options": [option], "params_input": {"reason": reason}})
-        return len(tasks)
 
     def run_ids(self, dag_id: str) -> set[str]:
         """Return the ids of all runs of a DAG."""
