@@ -171,8 +171,9 @@ class TrainModelOperator(LearningOperator):
         return reference
 
     def _log_folds(self, tracking: "Tracking", run_id: str) -> None:
+        if not self.folds:
+            return
         from include.contracts import FoldReport
         from include.training.folds import log_folds
 
-        if reports := [FoldReport.model_validate(fold) for fold in self.folds]:
-            log_folds(reports, tracking, run_id)
+        log_folds([FoldReport.model_validate(fold) for fold in self.folds], tracking, run_id)
