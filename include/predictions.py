@@ -1,6 +1,6 @@
-"""The prediction log: one Parquet row per answered request, one per label that came later.
+"""The prediction log: a Parquet row per answered request, per label that came later, and per comparison of two models.
 
-The serving process appends both; monitoring and evaluation read windows of them.
+The serving process appends all three; monitoring, evaluation and the judge of rollouts read windows of them.
 """
 
 import io
@@ -29,6 +29,13 @@ PREDICTIONS = pa.schema(
         ("probabilities", pa.list_(pa.float64())),
         ("latency_ms", pa.float64()),
         *((name, pa.float64()) for name in STATISTICS),
+        ("revision", pa.int64()),  # of the release plan
+        ("variant", pa.string()),  # whose turn it was: champion or candidate
+        ("answered_by", pa.string()),  # who answered: that one, or a link of the fallback chain
+        ("failed", pa.string()),  # why it was not that one
+        ("key", pa.string()),  # digest of the caller's key
+        ("embedding", pa.list_(pa.float32())),
+        ("image", pa.string()),  # address of the image, where it was kept
     ]
 )
 FEEDBACK = pa.schema(
@@ -39,12 +46,25 @@ FEEDBACK = pa.schema(
         ("label", pa.string()),
     ]
 )
+COMPARISONS = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("time", pa.timestamp("us", tz="UTC")),
+        ("project", pa.string()),
+        ("revision", pa.int64()),
+        *((f"{side}_{name}", kind) for side in ("champion", "other") for name, kind in (
+            ("release", pa.string()), ("predicted", pa.string()), ("failed", pa.string()), ("ms", pa.float64()),
+        )),
+        ("difference", pa.float64()),  # largest absolute difference in probability
+    ]
+)  # fmt: skip
+SCHEMAS = {"predictions": PREDICTIONS, "feedback": FEEDBACK, "comparisons": COMPARISONS}
 
 
 def append_rows(store: Store, kind: str, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Publish log rows of one project and one UTC day as one file, under a name the writer will never use again.
 
-    :param kind: `predictions` or `feedback`.
+    :param kind: `predictions`, `feedback` or `comparisons`.
     :raises ContractViolationError: the rows are of several projects or days; a reader would miss some.
     """
     if not rows:
@@ -52,9 +72,8 @@ def append_rows(store: Store, kind: str, name: str, rows: Sequence[Mapping[str, 
     folders = {f"{row['project']}/{kind}/{row['time'].astimezone(UTC):%Y-%m-%d}" for row in rows}
     if len(folders) > 1:
         raise ContractViolationError(f"rows of one file belong to {sorted(folders)}; write one file for each")
-    schema = PREDICTIONS if kind == "predictions" else FEEDBACK
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=schema), buffer)
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMAS[kind]), buffer)
     store.write(f"{folders.pop()}/{name}.parquet", buffer.getvalue())
 
 

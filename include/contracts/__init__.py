@@ -41,9 +41,17 @@ from include.contracts.monitoring import FeatureDriftReport as FeatureDriftRepor
 from include.contracts.monitoring import PerformanceReport as PerformanceReport
 from include.contracts.monitoring import ProfileReport as ProfileReport
 from include.contracts.monitoring import RetrainingRequest as RetrainingRequest
+from include.contracts.releases import MetricReport as MetricReport
+from include.contracts.releases import RecordingPolicy as RecordingPolicy
+from include.contracts.releases import ReleasePlan as ReleasePlan
 from include.contracts.releases import ReleaseRef as ReleaseRef
+from include.contracts.releases import ReplicaReport as ReplicaReport
 from include.contracts.releases import RolloutRef as RolloutRef
 from include.contracts.releases import RolloutReport as RolloutReport
+from include.contracts.releases import Strategy as Strategy
+from include.contracts.releases import StrategyDecision as StrategyDecision
+from include.contracts.releases import Variant as Variant
+from include.contracts.releases import Verdict as Verdict
 from include.contracts.tuning import FoldReport as FoldReport
 from include.contracts.tuning import ReproductionReport as ReproductionReport
 from include.contracts.tuning import StudyReport as StudyReport

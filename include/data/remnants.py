@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.ledger import Ledger
-from include.ledger.releases import find_serving_releases, find_serving_rollouts
+from include.ledger.plans import find_plan
 from include.project import Project
 from include.storage import Store
 from include.vision.releases import MANIFEST, ReleaseManifest, release_address
@@ -75,11 +75,9 @@ def _find_evaluations(project: str, store: Store, named: Mapping[str, Sequence[s
 
 
 def _list_in_service(ledger: Ledger, project: str) -> set[str]:
-    """Return the releases a serving process may be asked to load: the one that serves, and the one to return to."""
-    serving = find_serving_releases(ledger).get(project)
-    rollouts = find_serving_rollouts(ledger, project)
-    before = {rollout.previous for rollout in rollouts if rollout.previous}
-    return before | ({serving.digest} if serving else set())
+    """Return the releases that the serving processes hold in memory."""
+    plan = find_plan(ledger, project)
+    return {release.digest for release in plan.releases} if plan else set()
 
 
 def _names(store: Store, address: str, named: Mapping[str, Sequence[str]]) -> bool:

@@ -12,7 +12,8 @@ from include.ledger.audit import append_entry
 from include.ledger.database import Ledger
 from include.ledger.holds import require_not_held
 from include.ledger.leases import Lease
-from include.ledger.releases import list_releases_of, require_out_of_service
+from include.ledger.plans import require_out_of_service
+from include.ledger.releases import list_releases_of
 from include.ledger.tables import alias_moves, model_versions, retirements
 
 # `candidate` only says which version was registered last.

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from include.contracts import Contract, Fraction
+from include.project.deployment import DeploymentPolicy
 from include.project.governance import GovernanceConfig
 from include.project.learning import EvaluationConfig, PromotionPolicy, TrainingConfig
 from include.project.source import SourceConfig
@@ -41,14 +42,6 @@ class DataConfig(Contract):
                 f"validation_share {self.validation_share} and test_share {self.test_share} leave nothing to train on"
             )
         return self
-
-
-class DeploymentPolicy(Contract):
-    """How a release goes into service."""
-
-    max_parity_difference: float = Field(default=1e-4, gt=0, description="Largest difference in probability.")
-    golden_images: int = Field(default=16, ge=1, description="Images a release must answer right before traffic.")
-    ready_seconds: int = Field(default=60, ge=1, description="Time a release has to come up healthy.")
 
 
 class RegistryPolicy(Contract):

@@ -12,7 +12,7 @@ from include.ledger import Ledger
 from include.ledger.certificates import CertifiedVersion, list_certified_versions
 from include.ledger.holds import list_holds
 from include.ledger.models import find_alias
-from include.ledger.releases import find_serving_releases
+from include.ledger.plans import find_plan
 from include.ledger.retirements import list_retirements
 from include.storage import Store, digest_bytes
 from include.vision.certificates import certificate_address, read_certificate
@@ -91,9 +91,8 @@ def _name_versions(project: str, ledger: Ledger) -> defaultdict[int | None, tupl
     names: defaultdict[int | None, tuple[str, ...]] = defaultdict(tuple)
     for alias in ALIASES:
         names[find_alias(ledger, project, alias)] += (alias,)
-    live = find_serving_releases(ledger).get(project)
-    if live:
-        names[live.model.version] += (SERVING,)
+    if plan := find_plan(ledger, project):
+        names[plan.champion.model.version] += (SERVING,)
     return names
 
 
