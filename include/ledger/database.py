@@ -38,8 +38,8 @@ class Ledger:
                 f"the ledger at {where} does not answer: {reason}; see `make status`"
             ) from error
 
-    def migrate(self) -> None:
-        """Create the tables, or bring them to this version's shape."""
+    def migrate(self, revision: str = "head") -> None:
+        """Create the tables, or bring them to this version's shape, or to an older one's."""
         from alembic import command
         from alembic.config import Config
 
@@ -47,7 +47,7 @@ class Ledger:
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with self.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
 
 
 def _read_url(uri: str) -> sa.URL:

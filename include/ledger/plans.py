@@ -5,16 +5,19 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from include.contracts import ReleasePlan, ReleaseRef, ReplicaReport
 from include.errors import ContractViolationError
 from include.ledger.database import Ledger
 from include.ledger.releases import list_releases_of, lock_service
+from include.ledger.retirements import is_retired
 from include.ledger.tables import release_plans, replicas
 
 # A serving process reports once a second; one that has been silent for so long counts as gone.
 ALIVE_SECONDS = 5.0
+# A plan in which nothing is under way.
+ALONE = {"candidate": None, "weight": 0.0, "shadow": 0.0, "sticky": False}
 
 
 class PlanRevision(NamedTuple):
@@ -30,7 +33,7 @@ def find_plans(ledger: Ledger) -> dict[str, ReleasePlan]:
     """Return the newest plan of every project that has one, by project."""
     newest = (
         sa.select(release_plans.c.project, release_plans.c.plan)
-        .distinct(release_plans.c.project)
+        .ext(distinct_on(release_plans.c.project))
         .order_by(release_plans.c.project, release_plans.c.revision.desc())
     )
     with ledger.begin() as connection:
@@ -99,6 +102,27 @@ def change_plan(
     return before if after == before else append_plan(connection, after, why)
 
 
+def crown(plan: ReleasePlan, release: ReleaseRef) -> ReleasePlan:
+    """Return the plan in which a release answers everything, and the champion before it is held ready."""
+    before = plan.previous if plan.champion == release else plan.champion
+    return plan.model_copy(update={**ALONE, "champion": release, "previous": before})
+
+
+def withdraw_release(connection: sa.Connection, plan: ReleasePlan, release: ReleaseRef, why: str) -> None:
+    """Append the newest plan without a release, wherever it stands; the caller holds `lock_service`."""
+    if plan.candidate == release:
+        append_plan(connection, plan.model_copy(update=ALONE), why)
+    elif plan.champion == release and plan.previous:
+        before = find_predecessor(connection, plan.project, plan.previous)
+        spared = {} if plan.candidate else ALONE
+        changed = {**spared, "champion": plan.previous, "previous": None if before == release else before}
+        append_plan(connection, plan.model_copy(update=changed), why)
+    elif plan.champion == release:
+        end_service(connection, plan.project, why)
+    elif plan.previous == release:
+        append_plan(connection, plan.model_copy(update={"previous": None}), why)
+
+
 def find_former(connection: sa.Connection, project: str, champion: ReleaseRef) -> ReleaseRef | None:
     """Return the release that was champion last before this one became it, by the history of plans."""
     digest = release_plans.c.plan["champion"]["digest"].as_string()
@@ -107,11 +131,13 @@ def find_former(connection: sa.Connection, project: str, champion: ReleaseRef) -
 
 
 def find_predecessor(connection: sa.Connection, project: str, champion: ReleaseRef) -> ReleaseRef | None:
-    """Return what was held ready the last time this release was champion."""
+    """Return what was held ready the last time this release was champion, unless it was retired since."""
     plan = release_plans.c.plan
     mine = plan["champion"]["digest"].as_string() == champion.digest
     found = _newest_where(connection, project, sa.and_(mine, plan["previous"]["digest"].as_string().is_not(None)))
-    return None if found is None else found.previous
+    if found is None or found.previous is None or is_retired(connection, project, found.previous.model.version):
+        return None
+    return found.previous
 
 
 def require_out_of_service(connection: sa.Connection, project: str, version: int) -> None:

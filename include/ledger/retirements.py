@@ -21,6 +21,12 @@ def find_retirement(ledger: Ledger, project: str, version: int) -> RetirementRep
     return next((one for one in list_retirements(ledger, project) if one.version == version), None)
 
 
+def is_retired(connection: sa.Connection, project: str, version: int) -> bool:
+    """Whether a version was disposed of."""
+    wanted = sa.select(retirements.c.version).where(retirements.c.project == project, retirements.c.version == version)
+    return connection.scalar(wanted) is not None
+
+
 def require_not_retired(connection: sa.Connection, project: str, version: int) -> None:
     """Refuse to use a version that was disposed of.
 

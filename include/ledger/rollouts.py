@@ -11,13 +11,12 @@ from include.contracts import ReleasePlan, ReleaseRef, RolloutRef, RolloutReport
 from include.errors import ArtifactNotFoundError
 from include.ledger.audit import append_entry
 from include.ledger.database import Ledger
-from include.ledger.plans import append_plan, change_plan, end_service, find_predecessor, newest_plan
+from include.ledger.plans import ALONE, append_plan, change_plan, crown, find_predecessor, newest_plan, withdraw_release
 from include.ledger.releases import lock_service
 from include.ledger.retirements import require_not_retired
 from include.ledger.tables import releases, rollouts
 
 STARTED, COMPLETED, ROLLED_BACK = "started", "completed", "rolled_back"
-ALONE = {"candidate": None, "weight": 0.0, "shadow": 0.0, "sticky": False}
 
 
 class RolloutRecord(NamedTuple):
@@ -108,29 +107,36 @@ def complete_rollout(ledger: Ledger, rollout: RolloutRef) -> None:
     project = rollout.release.model.model.project
     with ledger.begin() as connection:
         lock_service(connection, project)
-        if _close(connection, rollout, COMPLETED, []) is not None:
+        if _close(connection, rollout, COMPLETED, [], {STARTED}) is not None:
             change_plan(
                 connection, project, lambda plan: crown(plan, rollout.release), f"rollout {rollout.id} is complete"
             )
 
 
 def revert_rollout(
-    ledger: Ledger, rollout: RolloutRef, reasons: list[str], *, who: str | None = None, forced: bool = False
+    ledger: Ledger,
+    rollout: RolloutRef,
+    reasons: list[str],
+    *,
+    who: str | None = None,
+    forced: bool = False,
+    under_way: bool = False,
 ) -> None:
     """Take a rollout back: the release that answered before answers again; a newer rollout is left alone.
 
     :param who: Run or person, for the audit chain: a rollout that had proved healthy only people take back.
-    :param forced: Whether a person takes it back, healthy or not.
+    :param forced: Whether it is on the audit chain although the rollout had not proved healthy.
+    :param under_way: Whether to leave it alone once it is complete: a verdict that comes too late changes nothing.
     """
     project = rollout.release.model.model.project
     with ledger.begin() as connection:
         lock_service(connection, project)
-        state = _close(connection, rollout, ROLLED_BACK, reasons)
+        state = _close(connection, rollout, ROLLED_BACK, reasons, {STARTED} if under_way else {STARTED, COMPLETED})
         if state is None:
             return
         plan = newest_plan(connection, project)
         if plan and _is_newest_of_its_release(connection, project, rollout):
-            _withdraw(connection, plan, rollout)
+            withdraw_release(connection, plan, rollout.release, f"rollout {rollout.id} was taken back")
         if forced or state == COMPLETED:
             facts = {"rollout": rollout.id, "release": rollout.release.digest, "returned_to": rollout.previous}
             subject = f"rollout of version {rollout.release.model.version}"
@@ -157,12 +163,6 @@ def switch_release(ledger: Ledger, project: str, release: ReleaseRef, *, who: st
                 connection, project, "override", f"switch to version {release.model.version}", who=who, why=why, **facts
             )
     return changed
-
-
-def crown(plan: ReleasePlan, release: ReleaseRef) -> ReleasePlan:
-    """Return the plan in which a release answers everything, and the champion before it is held ready."""
-    before = plan.previous if plan.champion == release else plan.champion
-    return plan.model_copy(update={**ALONE, "champion": release, "previous": before})
 
 
 def _start(
@@ -197,26 +197,10 @@ def _end_rollouts(connection: sa.Connection, project: str, reason: str) -> None:
     under_way = _select().where(rollouts.c.project == project, rollouts.c.state == STARTED)
     for row in connection.execute(under_way).all():
         rollout, plan = _read(row).rollout, newest_plan(connection, project)
-        _close(connection, rollout, ROLLED_BACK, [reason])
-        if plan:
-            _withdraw(connection, plan, rollout)
-
-
-def _withdraw(connection: sa.Connection, plan: ReleasePlan, rollout: RolloutRef) -> None:
-    """Append the plan without the release of a rollout that was taken back, wherever it stands."""
-    release, why = rollout.release, f"rollout {rollout.id} was taken back"
-    if plan.candidate and plan.candidate.digest == release.digest:
-        append_plan(connection, plan.model_copy(update=ALONE), why)
-    elif plan.champion.digest == release.digest and plan.previous:
-        before = find_predecessor(connection, plan.project, plan.previous)
-        spared = {} if plan.candidate else ALONE
-        held = None if before is None or before.digest == release.digest else before
-        changed = {**spared, "champion": plan.previous, "previous": held}
-        append_plan(connection, plan.model_copy(update=changed), why)
-    elif plan.champion.digest == release.digest:
-        end_service(connection, plan.project, why)
-    elif plan.previous and plan.previous.digest == release.digest:
-        append_plan(connection, plan.model_copy(update={"previous": None}), why)
+        _close(connection, rollout, ROLLED_BACK, [reason], {STARTED})
+        # The first release of a project answers until another one can.
+        if plan and (plan.previous or plan.champion.digest != rollout.release.digest):
+            withdraw_release(connection, plan, rollout.release, f"rollout {rollout.id} was taken back")
 
 
 def _is_newest_of_its_release(connection: sa.Connection, project: str, rollout: RolloutRef) -> bool:
@@ -230,10 +214,12 @@ def _is_newest_of_its_release(connection: sa.Connection, project: str, rollout: 
     return connection.scalar(again.limit(1)) is None
 
 
-def _close(connection: sa.Connection, rollout: RolloutRef, state: str, reasons: list[str]) -> str | None:
-    """Close a rollout; return its state before, or None if it cannot be closed so."""
+def _close(
+    connection: sa.Connection, rollout: RolloutRef, state: str, reasons: list[str], open_states: set[str]
+) -> str | None:
+    """Close a rollout that is in one of some states; return which, or None if it is in another."""
     found = connection.scalar(sa.select(rollouts.c.state).where(rollouts.c.id == rollout.id).with_for_update())
-    if found not in ({STARTED} if state == COMPLETED else {STARTED, COMPLETED}):
+    if found not in open_states:
         return None
     ended = {"state": state, "reasons": reasons, "ended_at": sa.func.now()}
     connection.execute(sa.update(rollouts).where(rollouts.c.id == rollout.id).values(ended))

@@ -4,10 +4,11 @@ import pytest
 
 from include.contracts import DatasetRef, ModelRef, ModelVersionRef, ReleaseRef
 from include.data.remnants import find_golden, remove_remnants
-from include.ledger.releases import record_release, start_rollout
+from include.ledger.releases import record_release
 from include.storage import digest_bytes
 from include.vision.releases import DecodingLimits, GoldenImage, ReleaseManifest, publish_bundle
 from tests.include.rows import make_row
+from tests.rollouts import serve
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_a_release_with_it_as_a_golden_image_goes_unless_it_may_serve(
 ):
     retired, serving, other = (release(rows[place], name) for place, name in ((0, "old"), (0, "new"), (1, "other")))
     record_release(ledger, serving)
-    start_rollout(ledger, serving, "run-1")
+    serve(ledger, serving)
     found = find_golden(project, any_store, [rows[0]["digest"]], {retired.digest, serving.digest, other.digest})
     assert found == {one.digest: one.address for one in (retired, serving)}
     assert remove(rows[0]["digest"], golden=found) == ((retired.address,), (serving.digest,))

@@ -18,10 +18,11 @@ from include.ledger.disposal import (
 from include.ledger.holds import hold_version, list_holds
 from include.ledger.leases import hold_lease
 from include.ledger.models import move_alias, record_candidate, record_model_version
-from include.ledger.releases import record_release, start_rollout
+from include.ledger.releases import record_release
 from include.ledger.retirements import find_retirement, list_retirements
 from include.ledger.tables import model_versions
 from include.storage import digest_bytes
+from tests.rollouts import serve
 
 BUNDLE = digest_bytes(b"bundle")
 
@@ -69,8 +70,8 @@ def test_only_old_versions_that_nothing_needs_are_idle(ledger, register, retire)
     register(11, days=10)
     move_alias(ledger, "digits", "previous", expected=None, version=2, reason="r")
     move_alias(ledger, "digits", "champion", expected=None, version=3, reason="r")
-    start_rollout(ledger, package(ledger, versions[4]), "run 1")
-    start_rollout(ledger, package(ledger, versions[5]), "run 2")
+    serve(ledger, package(ledger, versions[4]), "run 1")
+    serve(ledger, package(ledger, versions[5]), "run 2")
     hold_version(ledger, "digits", 6, "ana", "claim")
     retire(versions[7])
     idle = list_idle_versions(ledger, "digits", keep=3, days=365)
@@ -93,12 +94,12 @@ def test_a_named_version_stays(ledger, register, retire, alias):
 
 def test_a_served_version_stays_and_one_to_return_to(ledger, register, retire):
     first, second, third = (register(number) for number in (1, 2, 3))
-    start_rollout(ledger, package(ledger, first), "run 1")
-    start_rollout(ledger, package(ledger, second), "run 2")
+    serve(ledger, package(ledger, first), "run 1")
+    serve(ledger, package(ledger, second), "run 2")
     for version in (first, second):
         with pytest.raises(ContractViolationError, match="in service, or next after a rollback"):
             retire(version)
-    start_rollout(ledger, package(ledger, third), "run 3")
+    serve(ledger, package(ledger, third), "run 3")
     assert retire(first).releases == (digest_bytes(b"release 1"),)
     assert list_kinds(ledger).count("retirement") == 1
 
@@ -121,7 +122,7 @@ def test_a_retired_version_can_not_be_packaged_nor_served(ledger, register, reti
     version = register(1)
     release = package(ledger, version)
     retire(version)
-    for use in (lambda: package(ledger, version), lambda: start_rollout(ledger, release, "run")):
+    for use in (lambda: package(ledger, version), lambda: serve(ledger, release, "run")):
         with pytest.raises(ContractViolationError, match=r"retired by ana .*: old; only its bundle, digits/archive/1"):
             use()
 

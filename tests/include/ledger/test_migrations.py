@@ -9,8 +9,11 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from include.contracts import ReleasePlan
 from include.errors import ServiceUnavailableError
 from include.ledger import Ledger
+from include.ledger.plans import find_plan
+from include.ledger.rollouts import find_rollout
 from include.ledger.tables import metadata
 from include.settings import REPOSITORY
 
@@ -53,6 +56,29 @@ def test_several_may_migrate_an_empty_database_at_once(create_database: Callable
     errors = [attempt.communicate(timeout=50)[1].decode() for attempt in attempts]
     assert [attempt.returncode for attempt in attempts] == [0, 0, 0], errors
     assert count_tables(Ledger(uri)) == len(metadata.tables) + 1
+
+
+def test_what_served_before_plans_were_kept_becomes_the_first_plan(create_database, make_release):
+    ledger = Ledger(create_database("windhover_plans"))
+    ledger.migrate("0005")
+    before, after = make_release("before"), make_release("after")
+    with ledger.begin() as connection:
+        for release in (before, after):
+            values = {"project": "digits", "digest": release.digest, "release": release.model_dump_json()}
+            statement = "INSERT INTO releases (project, digest, release) VALUES (:project, :digest, :release)"
+            connection.execute(sa.text(statement), values)
+        rolled_out = (
+            "INSERT INTO rollouts (project, release_digest, run, previous_digest, state, reasons)"
+            " VALUES ('digits', :digest, 'run', :previous, 'completed', '[]') RETURNING id"
+        )
+        values = {"digest": after.digest, "previous": before.digest}
+        number = connection.scalar(sa.text(rolled_out), values)
+        served = "INSERT INTO serving (project, release_digest, rollout) VALUES ('digits', :digest, :number)"
+        connection.execute(sa.text(served), {"digest": after.digest, "number": number})
+    ledger.migrate()
+    plan = find_plan(ledger, "digits")
+    assert plan == ReleasePlan(project="digits", revision=1, champion=after, previous=before, rollout=number)
+    assert find_rollout(ledger, number).rollout.strategy == "direct"
 
 
 def test_a_server_that_does_not_answer_is_one_clear_line():
