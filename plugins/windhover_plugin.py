@@ -16,6 +16,8 @@ from windhover.links import (
     MODEL_CARD,
     PAGES,
     QUARANTINE,
+    RELEASE_NOTES,
+    ROLLOUTS,
 )
 
 
@@ -35,8 +37,14 @@ class WindhoverPlugin(AirflowPlugin):
         # Without a route it opens as a page of its own: out of Airflow's frame no link could lead. Such an entry needs
         # a menu around it: at the top level Airflow 3.3 draws a button that leads nowhere.
         {"name": name, "href": f"{PAGES}/{page}", "destination": "nav", "category": "browse"}
-        for name, page in (("Datasets", "catalogue"), ("Models", "models"), ("Audit", "audit"))
+        for name, page in (
+            ("Datasets", "catalogue"),
+            ("Models", "models"),
+            ("Rollouts", "rollouts"),
+            ("Audit", "audit"),
+        )
     ]
     operator_extra_links = [  # noqa: RUF012
-        DATA_DOCS, QUARANTINE, DATASHEET, EDA, MLFLOW_RUN, EVALUATION, EXPLANATIONS, MODEL_CARD, ENDPOINT, DRIFT_REPORT,
+        DATA_DOCS, QUARANTINE, DATASHEET, EDA, MLFLOW_RUN, EVALUATION, EXPLANATIONS, MODEL_CARD, ENDPOINT, ROLLOUTS,
+        RELEASE_NOTES, DRIFT_REPORT,
     ]  # fmt: skip

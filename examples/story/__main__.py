@@ -13,11 +13,14 @@ from rich.table import Table
 from deploy.credentials import load_credentials
 from deploy.home import Home, open_home
 from deploy.startup import bring_up
+from examples.camera import LIVE_SPECIMENS
 from examples.story.airflow_client import signed_in
 from examples.story.calendar import begin_play
 from examples.story.chapters import Story
 from examples.story.errors import StoryError
+from examples.story.loop import PROJECT
 from examples.story.report import write_report
+from examples.story.traffic import Traffic
 from include.errors import WindhoverError
 
 console = Console(highlight=False)
@@ -56,10 +59,11 @@ def main() -> int:
 def play(home: Home) -> int:
     """Play on a running stack and print what was measured."""
     started, rows = time.monotonic(), []
-    password = load_credentials(home).admin_password
-    with signed_in(home.airflow_url, password) as airflow:
+    credentials = load_credentials(home)
+    with signed_in(home.airflow_url, credentials.admin_password) as airflow:
         landing = Path(home.locations()["WINDHOVER_LANDING"])
-        story = Story(airflow, home.serving_url, landing, begin_play(home.root / "story.json"))
+        traffic = Traffic(home.serving_url, credentials.serving_token, PROJECT, LIVE_SPECIMENS)
+        story = Story(airflow, traffic, landing, begin_play(home.root / "story.json"))
         for title, chapter in CHAPTERS:
             begun = time.monotonic()
             with console.status(f"{title} …") as status:
@@ -84,6 +88,7 @@ def close(home: Home, story: Story, picture: Path, page: Path, seconds: float) -
     for name, address in {**places, **story.outcome.links, "Picture": picture, "Page": f"file://{page}"}.items():
         console.print(f"  {name:<16} {address}", soft_wrap=True)
     console.print(f"  {'Password':<16} in {home.secrets / 'admin_password'}", soft_wrap=True)
+    console.print(f"  {'Endpoint token':<16} in {home.secrets / 'serving_token'}, a browser's password", soft_wrap=True)
     console.print("The stack stays up. `make status` shows it, `make down` stops it, `make demo` plays on.")
 
 

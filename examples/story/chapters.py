@@ -2,6 +2,8 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -10,7 +12,6 @@ from typing import Any
 from examples.camera import (
     ARRIVAL_SPECIMENS,
     CLEAN_LENS,
-    LIVE_SPECIMENS,
     WORN_LENSES,
     Lens,
     deliver_day,
@@ -19,14 +20,25 @@ from examples.camera import (
 from examples.story.airflow_client import AirflowClient
 from examples.story.calendar import DAYS_PER_PLAY, Play
 from examples.story.errors import StoryError, require
-from examples.story.loop import INGEST, LOOP, MONITOR, PROJECT, PROMOTE, TRAIN, Outcome, follow_candidate
+from examples.story.loop import (
+    INGEST,
+    LOOP,
+    MONITOR,
+    PROJECT,
+    PROMOTE,
+    TRAIN,
+    Outcome,
+    describe_rollout,
+    follow_candidate,
+)
 from examples.story.traffic import Sample, Traffic
 
 BY_HAND = tuple(
-    f"{PROJECT}.{dag}" for dag in ("release_quarantine", "forget_images", "import_model", "maintain_platform")
+    f"{PROJECT}.{dag}"
+    for dag in ("release_quarantine", "forget_images", "import_model", "switch_release", "maintain_platform")
 )
 SAMPLE = 300
-REQUESTS_PER_SECOND = 8
+REQUESTS_PER_SECOND = 10
 HISTORY, TODAY, WORN = slice(0, 5), 5, slice(6, 8)
 # The serving process writes its log to the store every two seconds.
 LOG_SECONDS = 5
@@ -37,13 +49,10 @@ class Story:
     """The stage: an Airflow to drive, an endpoint to ask, a drop folder to deliver into."""
 
     airflow: AirflowClient
-    serving: str
+    traffic: Traffic
     landing: Path
     play: Play
     outcome: Outcome = field(default_factory=Outcome)
-
-    def __post_init__(self) -> None:
-        self.traffic = Traffic(self.serving, PROJECT, LIVE_SPECIMENS)
 
     @property
     def worn_lens(self) -> Lens:
@@ -103,7 +112,8 @@ class Story:
         day = self.play.days[TODAY]
         self._deliver(day, CLEAN_LENS, labelled=True)
         self.airflow.wait_for_run(INGEST, self.airflow.trigger(INGEST, partition=day))
-        verdict = follow_candidate(self.airflow, self.traffic, self.outcome, known)
+        with self._live_traffic(CLEAN_LENS):
+            verdict = follow_candidate(self.airflow, self.traffic, self.outcome, known)
         require(verdict == "promote" or self.traffic.find_release() is not None, "some model serves")
         approved = ", approved by a person" if self.outcome.approved else ""
         return f"{verdict}{approved}: {self._describe_promotion()}"
@@ -148,8 +158,7 @@ class Story:
     def drift_and_retrain(self) -> str:
         """The monitor finds the drift, the sensor fires, and one retraining request turns the loop by itself."""
         release, known = self.traffic.find_release(), {dag: self.airflow.run_ids(dag) for dag in LOOP}
-        with self.traffic.keep_sending(self.worn_lens, REQUESTS_PER_SECOND) as background:
-            self.outcome.background.append(background)
+        with self._live_traffic(self.worn_lens):
             run, report = self._monitor(self.outcome.samples["during"])
             require(report["verdict"] == "drift", f"drift is found ({report['summary']})")
             fired = self.airflow.task_states(MONITOR, run)["wait_for_drift"]
@@ -162,7 +171,11 @@ class Story:
             require(trained == 1, f"one drift episode starts one training (it started {trained})")
         require(verdict == "promote", f"the candidate beats the champion ({self._describe_promotion()})")
         require(self.traffic.find_release() != release, "another release serves")
-        return f"{report['summary']}; {self._describe_promotion()}"
+        rollout = self.outcome.rollouts[-1]
+        require(rollout["rollout"]["strategy"] == "canary", "the new release goes into service as a canary")
+        answered = len(self.outcome.background[-1].releases)
+        require(answered == 2, f"the canary and the champion answer side by side ({answered} release(s) did)")
+        return f"{report['summary']}; {self._describe_promotion()}; {describe_rollout(rollout)}"
 
     def watch_recovered_traffic(self) -> str:
         """The same worn lens, the new model."""
@@ -173,6 +186,16 @@ class Story:
         require(not failures, f"no request fails ({len(failures)} did, the first: {failures[:1]})")
         answered = sum(sample.answered for sample in samples)
         return f"{after.accuracy:.1%} right; none of {answered} requests failed, releases swapped under traffic"
+
+    @contextmanager
+    def _live_traffic(self, lens: Lens) -> Iterator[None]:
+        """Keep requests coming, by which a rollout is judged; nobody asks before the first release answers."""
+        if self.traffic.find_release() is None:
+            yield
+            return
+        with self.traffic.keep_sending(lens, REQUESTS_PER_SECOND) as background:
+            self.outcome.background.append(background)
+            yield
 
     def _deliver(self, day: str, lens: Lens, *, labelled: bool, corrupt: int = 0, mislabelled: int = 0) -> None:
         deliver_day(

@@ -21,6 +21,7 @@ class Outcome:
     samples: dict[str, Sample] = field(default_factory=dict)
     background: list[Sample] = field(default_factory=list)
     promotions: list[dict[str, Any]] = field(default_factory=list)
+    rollouts: list[dict[str, Any]] = field(default_factory=list)
     approved: int = 0
     links: dict[str, str] = field(default_factory=dict)
     drift: dict[str, Any] = field(default_factory=dict)
@@ -42,9 +43,19 @@ def follow_candidate(airflow: AirflowClient, traffic: Traffic, outcome: Outcome,
     if decision["verdict"] == "promote":
         outcome.links["Model card"] = airflow.link(PROMOTE, promoted, "register_model", "Model card")
         deployed = airflow.wait_for_new_run(DEPLOY, known[DEPLOY])
-        outcome.links["Endpoint"] = airflow.link(DEPLOY, deployed, "complete_rollout", "Endpoint")
+        outcome.rollouts.append(airflow.result(DEPLOY, deployed, "judge_rollout"))
+        outcome.links["Endpoint"] = airflow.link(DEPLOY, deployed, "complete_rollout", "Endpoint", traffic.http)
+        outcome.links["Rollouts"] = airflow.link(DEPLOY, deployed, "judge_rollout", "Rollouts")
+        outcome.links["Release notes"] = airflow.link(DEPLOY, deployed, "write_release_notes", "Release notes")
         require(traffic.ask_once() == traffic.find_release(), "the new release answers")
     return str(decision["verdict"])
+
+
+def describe_rollout(report: dict[str, Any]) -> str:
+    """Say how a release went into service, and by what."""
+    strategy = report["rollout"]["strategy"]
+    judged = [f"{one['metric'].replace('_', ' ')} {one['verdict']}" for one in report["metrics"]]
+    return f"{strategy} rollout judged live on {report['requests']} of its requests: {', '.join(judged)}"
 
 
 def _approve(airflow: AirflowClient, run: str) -> int:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 
@@ -29,14 +30,15 @@ class Sample:
 
 
 class Traffic:
-    """Sends photographs of one project's specimens to the serving process.
+    """Sends photographs of one project's specimens to the serving processes.
 
-    :param url: Base address of the serving process.
+    :param url: Base address of the serving processes.
+    :param token: What they ask for.
     :param specimens: Specimens the pipeline never gets to see in the drop folder.
     """
 
-    def __init__(self, url: str, project: str, specimens: Sequence[int]) -> None:
-        self.http = httpx.Client(base_url=url, timeout=10)
+    def __init__(self, url: str, token: str, project: str, specimens: Sequence[int]) -> None:
+        self.http = httpx.Client(base_url=url, timeout=10, headers={"Authorization": f"Bearer {token}"})
         self.project = project
         self.specimens = list(specimens)
         self.shots = 0
@@ -70,20 +72,25 @@ class Traffic:
         """Send the next photograph and its label, and note in the sample what came back."""
         with self._lock:
             specimen, self.shots = self.specimens[self.shots % len(self.specimens)], self.shots + 1
-        image = photograph(specimen, lens, self.shots)
-        try:
-            answer = self.http.post("/v1/predict", params={"project": self.project}, content=image)
-        except httpx.TransportError as error:
-            sample.failures.append(f"{type(error).__name__}: {error}")
+        image, label = photograph(specimen, lens, self.shots), true_label(specimen)
+        body = self._post("/v1/predict", sample, params={"project": self.project}, content=image)
+        if body is None:
             return
-        if answer.is_error:
-            sample.failures.append(f"HTTP {answer.status_code}: {answer.text[:200]}")
-            return
-        body, label = answer.json(), true_label(specimen)
         sample.answered += 1
         sample.correct += body["predicted"] == label
         sample.releases.add(body["release"])
-        self.http.post("/v1/feedback", json={"request_id": body["request_id"], "label": label}).raise_for_status()
+        self._post("/v1/feedback", sample, json={"request_id": body["request_id"], "label": label})
+
+    def _post(self, path: str, sample: Sample, **request: Any) -> dict[str, Any] | None:
+        try:
+            answer = self.http.post(path, **request)
+        except httpx.TransportError as error:
+            sample.failures.append(f"{type(error).__name__}: {error}")
+            return None
+        if answer.is_error:
+            sample.failures.append(f"HTTP {answer.status_code}: {answer.text[:200]}")
+            return None
+        return dict(answer.json())
 
 
 class Background:

@@ -19,6 +19,8 @@ def profile_predictions(project: Project, start: datetime, end: datetime, store:
     Only those of the release that answered last count: a window that spans a rollout would mix two models.
     """
     table = read_predictions(store, project.name, start, end)
+    # Neither is in service: a candidate on trial, nor the shares of classes that answer where no model can.
+    table = table.filter(pc.invert(pc.is_in(table["answered_by"], pa.array(["candidate", "baseline", "abstain"]))))
     if table.num_rows == 0:
         return ProfileReport(project=project.name, start=start, end=end, release=None, predictions=0, address=None)
     release = table["release"][-1].as_py()

@@ -1,59 +1,105 @@
 """One release in memory: proven on its golden images, then asked."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from include.contracts import ReleaseRef
-from include.errors import ContractViolationError
+from include.errors import ContractViolationError, PermanentError
 from include.storage import Store
 from include.vision.certificates import require_certificate
 from include.vision.decoding import RejectedImageError, decode_image
-from include.vision.releases import Bundle, ReleaseManifest, open_graph, open_release, run_graph
-from include.vision.statistics import image_statistics
+from include.vision.releases import (
+    Bundle,
+    GoldenImage,
+    ReleaseManifest,
+    open_graph,
+    open_release,
+    run_graph_with_embedding,
+)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a release says of one image."""
-
-    predicted: str
-    probabilities: dict[str, float]
-    statistics: dict[str, float]
-
-    @property
-    def confidence(self) -> float:
-        """Probability of the predicted class."""
-        return self.probabilities[self.predicted]
+class ModelFailedError(PermanentError):
+    """A model gave no answer that can be used."""
 
 
-@dataclass(frozen=True)
+class Output(NamedTuple):
+    """What a model says of one image."""
+
+    probabilities: NDArray[np.float32]  # [classes], all finite
+    embedding: NDArray[np.float32] | None  # [up to 64], all finite
+
+
+@dataclass(frozen=True, eq=False)
 class ServedModel:
     """A release that answers; any number of threads may ask at once."""
 
     release: ReleaseRef
     manifest: ReleaseManifest
     graph: onnxruntime.InferenceSession
+    folder: Path
+    shares: NDArray[np.float32]  # [classes], of its answers to the validation images
 
-    def answer(self, data: bytes) -> Answer:
-        """Classify one image file.
+    def run(self, images: NDArray[np.uint8]) -> list[Output]:
+        """Answer a batch of images, uint8 [N, H, W, 3].
 
-        :raises RejectedImageError: the bytes are no acceptable image.
+        :raises ModelFailedError: the graph fails, or one of its answers is no number or of another shape.
         """
-        image = decode_image(data, **self.manifest.decoding.model_dump())
-        probabilities = run_graph(self.graph, image[None])[0]
-        return Answer(
-            predicted=self.manifest.classes[int(probabilities.argmax())],
-            probabilities=dict(zip(self.manifest.classes, probabilities.tolist(), strict=True)),
-            statistics=image_statistics(image),
-        )
+        try:
+            probabilities, embeddings = run_graph_with_embedding(self.graph, images)
+        except Exception as error:  # onnxruntime's errors share no public base but Exception
+            raise ModelFailedError(f"{self._name} fails: {' '.join(str(error).split())}") from error
+        expected = (len(images), len(self.manifest.classes))
+        if probabilities.shape != expected:
+            raise ModelFailedError(f"{self._name} answers {probabilities.shape} to a batch, not {expected}")
+        if not np.isfinite(probabilities).all():
+            raise ModelFailedError(f"{self._name} answers with a probability that is no number")
+        rows = [None] * len(images) if embeddings is None else embeddings
+        return [Output(answer, _finite(row)) for answer, row in zip(probabilities, rows, strict=True)]
+
+    def replay(self, images: int | None = None) -> None:
+        """Answer golden images again, the first few or all, as they were answered when the release was packaged.
+
+        :raises ContractViolationError: one cannot be answered, or is answered otherwise.
+        """
+        for golden in self.manifest.golden[:images]:
+            difference = self._compare(golden)
+            if math.isnan(difference) or difference > self.manifest.tolerance:
+                raise ContractViolationError(
+                    f"{self._name} answers {golden.file} with probabilities that are {difference:.2e} off; "
+                    f"{self.manifest.tolerance:.2e} is allowed. Was it packaged with another ONNX Runtime? "
+                    "Package it again"
+                )
+
+    def _compare(self, golden: GoldenImage) -> float:
+        limits = self.manifest.decoding
+        try:
+            data = (self.folder / golden.file).read_bytes()
+            image = decode_image(
+                data, formats=("PNG",), max_bytes=len(data), max_pixels=limits.max_pixels, max_aspect=limits.max_aspect
+            )
+            found = self.run(image[None])[0].probabilities
+            return float(np.abs(found - np.asarray(golden.probabilities)).max())
+        except (OSError, RejectedImageError, ModelFailedError, ValueError) as error:
+            raise ContractViolationError(f"{golden.file} of {self._name} fails: {error}") from error
+
+    @property
+    def _name(self) -> str:
+        return f"release {self.release.digest}"
 
 
-def load_model(store: Store, release: ReleaseRef) -> ServedModel:
+def load_model(store: Store, release: ReleaseRef, *, trust: Store | None = None) -> ServedModel:
     """Verify a release against its digest, load it, and make it answer its golden images.
 
+    :param trust: Store of the keys that certificates are held against; the release's own unless given.
     :raises ArtifactNotFoundError: the store does not hold the release.
     :raises ContractViolationError: the release is damaged, or does not answer as it did when it was packaged.
     :raises NotCertifiedError: it has no certificate that verifies and is about this very model.
@@ -61,24 +107,27 @@ def load_model(store: Store, release: ReleaseRef) -> ServedModel:
     bundle = open_release(store, release)
     if bundle.manifest.project != release.model.model.project:
         raise ContractViolationError(f"release {release.digest} was made for project {bundle.manifest.project}")
-    require_certificate(release, bundle, store)
-    graph = open_graph(bundle.graph)
-    _ask_golden_images(bundle, graph)
-    return ServedModel(release, bundle.manifest, graph)
+    require_certificate(release, bundle, trust or store)
+    model = ServedModel(release, bundle.manifest, open_graph(bundle.graph), bundle.folder, _read_shares(bundle))
+    model.replay()
+    return model
 
 
-def _ask_golden_images(bundle: Bundle, graph: onnxruntime.InferenceSession) -> None:
-    manifest = bundle.manifest
-    for golden in manifest.golden:
-        data = (bundle.folder / golden.file).read_bytes()
-        try:
-            image = decode_image(data, formats=("PNG",), max_bytes=len(data), max_pixels=manifest.decoding.max_pixels)
-            found = run_graph(graph, image[None])[0]
-            difference = float(np.abs(found - np.asarray(golden.probabilities)).max())
-        except (RejectedImageError, ValueError, RuntimeError) as error:
-            raise ContractViolationError(f"{golden.file} of release {bundle.digest} fails: {error}") from error
-        if math.isnan(difference) or difference > manifest.tolerance:
-            raise ContractViolationError(
-                f"release {bundle.digest} answers {golden.file} with probabilities that are {difference:.2e} off; "
-                f"{manifest.tolerance:.2e} is allowed. Was it packaged with another ONNX Runtime? Package it again"
-            )
+def _read_shares(bundle: Bundle) -> NDArray[np.float32]:
+    """Return the shares of the classes among the answers to the validation images; no share is 0.
+
+    The estimate is Laplace's rule of succession: a class that was never answered is still possible.
+    """
+    try:
+        answers = pq.read_table(bundle.reference, columns=["predicted"])["predicted"].to_pylist()
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise ContractViolationError(
+            f"{bundle.reference.name} of release {bundle.digest} cannot be read: {error}; package it again"
+        ) from error
+    seen = Counter(answers)
+    counts = np.array([1 + seen[name] for name in bundle.manifest.classes], np.float32)
+    return np.asarray(counts / counts.sum(), np.float32)
+
+
+def _finite(embedding: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+    return embedding if embedding is not None and np.isfinite(embedding).all() else None

@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,8 @@ class Recorder:
 
 
 def _open_segment(folder: Path) -> int:
-    name = uuid.uuid4().hex
+    # Readers of the log who look for what is newer than some moment pass over older files unread.
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex}"
     created = folder / f".{name}.new"
     segment = os.open(created, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
     # Locked before it is seen: another process would take an unlocked segment for a dead one's.

@@ -20,6 +20,11 @@ def page_of(address: str) -> str:
     return f"{PAGES}/reports/{address}"
 
 
+def rollouts_of(project: str) -> str:
+    """Return the path of a project's rollouts in the Airflow web UI."""
+    return f"{PAGES}/rollouts/{project}"
+
+
 class EvidenceLink(BaseOperatorLink):
     """A link to a page an operator left in `operator.evidence` under the link's name."""
 
@@ -51,4 +56,6 @@ EVALUATION = EvidenceLink("Evaluation")
 EXPLANATIONS = EvidenceLink("Explanations")
 MODEL_CARD = EvidenceLink("Model card")
 ENDPOINT = EvidenceLink("Endpoint")
+ROLLOUTS = EvidenceLink("Rollouts")
+RELEASE_NOTES = EvidenceLink("Release notes")
 DRIFT_REPORT = EvidenceLink("Drift report")

@@ -89,13 +89,17 @@ def test_a_candidate_becomes_an_announced_version(play_run, stages, ledger_conne
 def test_a_version_becomes_an_announced_release(play_run, stages, ledger_connection, tracking):
     stages.replace("include.registry.model_card.card_address", "digits/reports/model_card/3/index.html")
     stages.replace("include.deployment.package.package_model", samples.RELEASE)
-    stages.replace("include.deployment.rollout.roll_out", samples.ROLLOUT)
-    stages.replace("include.deployment.rollout.judge_rollout", samples.HEALTHY)
+    stages.replace("include.deployment.recommend.read_facts", None)
+    stages.replace("include.deployment.recommend.recommend_strategy", samples.STRATEGY)
+    stages.replace("include.deployment.rollout.start", samples.ROLLOUT)
+    stages.replace("include.deployment.rollout.open_evidence", None)
+    stages.replace("include.deployment.rollout.watch_rollout", samples.PROMOTED)
     stages.replace("include.deployment.rollout.complete_rollout", None)
     stages.replace("include.registry.aliases.crown_champion", None)
+    stages.replace("include.deployment.notes.write_release_notes", "digits/reports/release_notes/1/index.html")
 
     event = (ASSETS.certified_model, samples.VERSION.model_dump(mode="json"))
-    tasks = ["package_model", "roll_out", "judge_rollout", "complete_rollout"]
+    tasks = ["package_model", "choose_strategy", "roll_out", "judge_rollout", "complete_rollout", "write_release_notes"]
     outcomes = play_run("deploy_model", tasks, event=event)
 
     [announced] = outcomes["complete_rollout"].announced

@@ -26,10 +26,14 @@ LINKS = {
     },
     "deploy_model": {
         "package_model": {"Model card"},
-        "judge_rollout": {"Endpoint"},
-        "complete_rollout": {"Endpoint"},
-        "roll_back": {"Endpoint"},
+        "choose_strategy": {"Rollouts"},
+        "roll_out": {"Rollouts"},
+        "judge_rollout": {"Endpoint", "Rollouts"},
+        "complete_rollout": {"Endpoint", "Rollouts"},
+        "write_release_notes": {"Release notes"},
+        "roll_back": {"Endpoint", "Rollouts"},
     },
+    "switch_release": {"switch_release": {"Endpoint", "Rollouts"}},
     "monitor_model": {"detect_drift": {"Drift report"}, "wait_for_drift": {"Drift report"}},
 }
 

@@ -38,12 +38,17 @@ EDGES = {
         ("select_candidate", "explain_candidate"),
     ],
     "deploy_model": [
+        ("choose_strategy", "roll_out"),
+        ("complete_rollout", "write_release_notes"),
         ("judge_rollout", "complete_rollout"),
         ("judge_rollout", "roll_back"),
+        ("package_model", "choose_strategy"),
         ("package_model", "roll_out"),
         ("roll_out", "judge_rollout"),
         ("roll_out", "roll_back"),
+        ("roll_out", "write_release_notes"),
     ],
+    "switch_release": [],
     "monitor_model": [
         ("detect_drift", "wait_for_drift"),
         ("profile_predictions", "detect_drift"),
@@ -57,6 +62,7 @@ BORN = {
     "import_model": "candidate_model",
     "promote_model": "certified_model",
     "deploy_model": "serving_model",
+    "switch_release": "serving_model",
     "monitor_model": "retraining_request",
 }
 CONSUMED = {
@@ -87,7 +93,7 @@ def test_upkeep_bears_no_asset(stem):
     assert [task.task_id for task in load(stem).tasks if task.outlets] == []
 
 
-@pytest.mark.parametrize("stem", ["release_quarantine", "forget_images", "import_model"])
+@pytest.mark.parametrize("stem", ["release_quarantine", "forget_images", "import_model", "switch_release"])
 def test_what_a_person_answers_for_runs_by_hand_only(stem):
     assert load(stem).schedule is None
 

@@ -19,6 +19,7 @@ from include.contracts import (
     RolloutReport,
     ShardRef,
     ShardReport,
+    StrategyDecision,
     ValidationReport,
 )
 
@@ -78,8 +79,9 @@ REJECTION = PromotionDecision(verdict="reject", candidate=evaluate(MODEL, 0.5), 
 VERSION = ModelVersionRef(model=MODEL, version=3, accuracy=0.95)
 RELEASE = ReleaseRef(model=VERSION, address="digits/releases/1", digest=digest("1"), parity=0.0)
 ROLLOUT = RolloutRef(id=1, release=RELEASE)
-HEALTHY = RolloutReport(rollout=ROLLOUT, verdict="healthy", reasons=("live",))
-UNHEALTHY = RolloutReport(rollout=ROLLOUT, verdict="unhealthy", reasons=("golden image 3 differs", "by 0.2"))
+STRATEGY = StrategyDecision(strategy="canary", recommended="direct", reasons=("the form asks for canary",))
+PROMOTED = RolloutReport(rollout=ROLLOUT, verdict="promote", requests=200, reasons=("every gate is passed",))
+HARM = RolloutReport(rollout=ROLLOUT, verdict="roll_back", reasons=("golden image 3 differs", "by 0.2"))
 PROFILE = ProfileReport(
     project="digits", start=START, end=END, release=digest("1"), predictions=200, address="digits/profiles/p.parquet"
 )

@@ -49,6 +49,9 @@ def read_signature(module: str, name: str) -> inspect.Signature:
     for argument in ast.walk(found.args):
         if isinstance(argument, ast.arg):
             argument.annotation = None
+    # A default may be a name of that module; whether there is one is all that counts here.
+    found.args.defaults = [ast.Constant(None) for _ in found.args.defaults]
+    found.args.kw_defaults = [default and ast.Constant(None) for default in found.args.kw_defaults]
     namespace: dict[str, Any] = {}
     exec(f"def {name}({ast.unparse(found.args)}): ...", namespace)  # noqa: S102 - our own source
     return inspect.signature(namespace[name])

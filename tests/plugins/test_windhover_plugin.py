@@ -32,6 +32,7 @@ def test_our_pages_are_in_the_navigation_and_lead_somewhere():
     assert [(view["name"], view["destination"]) for view in views] == [
         ("Datasets", "nav"),
         ("Models", "nav"),
+        ("Rollouts", "nav"),
         ("Audit", "nav"),
     ]
     paths = {f"{PAGES}{route.path}" for route in make_app().routes}

@@ -1,16 +1,15 @@
 """Sensors that judge rollouts."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseSensorOperator
 
 from include.contracts import RolloutRef, RolloutReport
 from include.errors import RolloutFailedError
-from include.project import Project
 from include.settings import load_settings
-from windhover.links import ENDPOINT
+from windhover.hooks.ledger import LedgerHook
+from windhover.links import ENDPOINT, ROLLOUTS, rollouts_of
 from windhover.triggers.deployment import RolloutTrigger
 
 if TYPE_CHECKING:
@@ -18,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class RolloutSensor(BaseSensorOperator):
-    """Wait until the serving process answers with a release, or refuses it; an unhealthy one fails the task.
+    """Judge a rollout until it is ready to be completed; harm, or a deadline without evidence, fails the task.
+
+    By then its traffic is taken away already. Marking the task as failed aborts the rollout.
 
     :param project: The project file as JSON.
     :param rollout: A `RolloutRef`.
@@ -26,7 +27,7 @@ class RolloutSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("project", "rollout")
     template_fields_renderers: ClassVar[dict[str, str]] = {"project": "json", "rollout": "json"}
-    operator_extra_links = (ENDPOINT,)
+    operator_extra_links = (ENDPOINT, ROLLOUTS)
     evidence: dict[str, str]
 
     def __init__(self, *, project: dict[str, Any], rollout: dict[str, Any], **kwargs: Any) -> None:
@@ -36,22 +37,26 @@ class RolloutSensor(BaseSensorOperator):
         self.evidence = {}
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        from include.deployment.rollout import judge_rollout
+        from include.deployment.rollout import open_evidence, watch_rollout
 
-        settings, policy = load_settings(), Project.model_validate(self.project).deployment
-        deadline = datetime.now(UTC) + timedelta(seconds=policy.ready_seconds)
-        report = judge_rollout(RolloutRef.model_validate(self.rollout), settings.serving_uri, deadline)
+        self._leave_evidence()
+        rollout, settings, ledger = RolloutRef.model_validate(self.rollout), load_settings(), LedgerHook().open_ledger()
+        store = settings.open_store()
+        report = watch_rollout(rollout, ledger, store, open_evidence(rollout, ledger, store))
         if report is None:
-            self.defer(
-                trigger=RolloutTrigger(self.rollout, settings.serving_uri, deadline.isoformat(), self.poke_interval),
-                method_name="rule",
-            )
+            self.defer(trigger=RolloutTrigger(self.rollout, self.poke_interval), method_name="rule")
         return self.rule(context, report.model_dump(mode="json"))
 
     def rule(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
-        """Pass a healthy release on; fail with the reasons of an unhealthy one."""
-        self.evidence["Endpoint"] = load_settings().serving_page
+        """Pass a release on that proved itself; fail with the reasons of any other."""
+        self._leave_evidence()
         report = RolloutReport.model_validate(event)
-        if report.verdict == "unhealthy":
+        for metric in report.metrics:
+            self.log.info("%s: %s, %s", metric.metric, metric.verdict, metric.seen)
+        if report.verdict != "promote":
             raise RolloutFailedError(f"rollout {report.rollout.id}: {'; '.join(report.reasons)}")
         return event
+
+    def _leave_evidence(self) -> None:
+        self.evidence["Endpoint"] = load_settings().serving_page
+        self.evidence["Rollouts"] = rollouts_of(self.project["name"])

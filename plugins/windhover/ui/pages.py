@@ -1,4 +1,4 @@
-"""The evidence pages inside the Airflow web UI: datasets, lineage, models, the audit chain, reports from the store.
+"""The evidence pages inside the Airflow web UI: datasets, lineage, models, rollouts, the audit chain, reports.
 
 Every route asks for a signed-in Airflow user. Reports show names that came with the data, so a page runs in a sandbox:
 its scripts cannot reach the Airflow session of the person who reads it. Our own pages have no scripts at all.
@@ -23,6 +23,7 @@ from windhover.ui.datasets import render_dataset, render_difference
 from windhover.ui.lineage import render_lineage
 from windhover.ui.models import render_models, render_project_models, render_version
 from windhover.ui.quarantine import render_quarantine
+from windhover.ui.rollouts import render_project_rollouts, render_rollouts
 from windhover.ui.templates import render
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ SCRIPTLESS = {
     "style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
 }
+# Kinds of reports that are written by us, without scripts, and have links.
+OURS = ("datasheets", "release_notes")
 ProjectName = Annotated[str, Path(pattern=PROJECT_NAME)]
 # As far as a column of the ledger counts.
 Number = Annotated[int, Path(ge=1, lt=2**63)]
@@ -69,6 +72,8 @@ def make_app() -> FastAPI:
     app.get("/models")(show_models)
     app.get("/models/{project}")(show_project_models)
     app.get("/models/{project}/{version}")(show_version)
+    app.get("/rollouts")(show_rollouts)
+    app.get("/rollouts/{project}")(show_project_rollouts)
     app.get("/audit")(show_audits)
     app.get("/audit/{project}")(show_audit)
     app.add_exception_handler(WindhoverError, show_problem)
@@ -85,7 +90,7 @@ def show_report(address: str) -> Response:
     except (WindhoverError, OSError, ValueError) as error:
         raise HTTPException(404, f"no report at {address!r}; was it pruned?") from error
     kind = mimetypes.guess_type(address)[0] or "application/octet-stream"
-    return Response(content, media_type=kind, headers=SCRIPTLESS if parts[2] == "datasheets" else SANDBOX)
+    return Response(content, media_type=kind, headers=SCRIPTLESS if parts[2] in OURS else SANDBOX)
 
 
 def show_catalogue() -> Response:
@@ -129,6 +134,17 @@ def show_project_models(project: ProjectName, before: Before = None) -> Response
 def show_version(project: ProjectName, version: Number) -> Response:
     """Show what one version was certified with."""
     return _send(render_version(_read_project(project), version, _open_store(), _open_ledger()))
+
+
+def show_rollouts() -> Response:
+    """Show what serves every project, and its rollout under way."""
+    projects, problems = load_projects(load_settings().projects)
+    return _send(render_rollouts(projects, problems, _open_ledger()))
+
+
+def show_project_rollouts(project: ProjectName) -> Response:
+    """Show what serves one project, and its rollouts so far."""
+    return _send(render_project_rollouts(_read_project(project), _open_ledger()))
 
 
 def show_audits() -> Response:

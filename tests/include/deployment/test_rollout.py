@@ -1,172 +1,286 @@
+"""Whole rollouts on a real ledger and a real prediction log; processes and their answers are written by the tests."""
+
 import json
+import os
+import signal
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import sqlalchemy as sa
 
-from include.contracts import DatasetRef, ModelRef, ModelVersionRef, ReleaseRef, RolloutRef, RolloutReport
-from include.deployment.rollout import complete_rollout, judge_rollout, roll_back, roll_out
+from include.contracts import StrategyDecision
+from include.deployment.rollout import complete_rollout, open_evidence, roll_back, start, watch_rollout
+from include.errors import RolloutFailedError
 from include.ledger.audit import verify_chain
-from include.ledger.releases import find_serving_releases, record_release
+from include.ledger.plans import find_plan, list_plans
+from include.ledger.rollouts import find_rollout
 from include.ledger.tables import rollouts
+from include.project import DeploymentPolicy, FreezeWindow
 from include.settings import REPOSITORY
 
-OLD, NEW = "sha256:" + "1" * 64, "sha256:" + "2" * 64
-
-
-def make_release(digest):
-    dataset = DatasetRef(project="digits", address="digits/images.lance", version=1, digest=OLD, images=1, labelled=1)
-    model = ModelRef(project="digits", key=OLD, run_id="run", weights=OLD, dataset=dataset)
-    version = ModelVersionRef(model=model, version=1, accuracy=0.9)
-    return ReleaseRef(model=version, address=f"digits/releases/{digest[7:]}", digest=digest, parity=0)
-
-
-ROLLOUT = RolloutRef(id=1, release=make_release(NEW), previous=OLD)
+JUDGE = {"max_error_rate": 0.3, "max_disagreement": 0.3}
+POLICY = DeploymentPolicy(canary_steps=(0.25, 0.5), step_requests=5, comparisons=40, judge=JUDGE, ready_seconds=30)
+ALWAYS = FreezeWindow(start="00:00", end="00:00", reason="year's end")
 
 
 @pytest.fixture
-def says():
-    """An HTTP server with one answer."""
-    servers = []
+def begin(project, ledger, store):
+    """Start a rollout of a release."""
 
-    def start(body: str, status: int = 200) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(status if self.path == "/v1/release" else 404)
-                self.end_headers()
-                self.wfile.write(body.encode())
+    def make(release, strategy="canary", run="run-1", policy=POLICY, **options):
+        decision = StrategyDecision(strategy=strategy, recommended=strategy, reasons=("so",))
+        configured = project.model_copy(update={"deployment": policy})
+        return start(release, decision, configured, ledger, store, run, **options)
 
-            def log_message(self, *_):
-                pass
-
-        servers.append(HTTPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{servers[-1].server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    return make
 
 
-def state(**fields):
-    known = {"live": OLD, "model_version": 1, "wanted": NEW, "rejected": {}, "source": "ledger"}
-    return json.dumps({"projects": {"digits": known | fields}})
+@pytest.fixture
+def look(ledger, store):
+    """Look at a rollout as a watcher that was just started: everything it knows is in the ledger and the log."""
+    return lambda rollout: watch_rollout(rollout, ledger, store, open_evidence(rollout, ledger, store))
 
 
-def judge(uri, seconds=60):
-    return judge_rollout(ROLLOUT, uri, datetime.now(UTC) + timedelta(seconds=seconds))
-
-
-def test_healthy_once_live(says):
-    report = judge(says(state(live=NEW)))
-    assert report.verdict == "healthy"
-    assert report.rollout == ROLLOUT
-
-
-def test_live_counts_even_past_the_deadline(says):
-    assert judge(says(state(live=NEW)), -1).verdict == "healthy"
-
-
-def test_unhealthy_with_the_reason_of_the_rejection(says):
-    report = judge(says(state(rejected={NEW: "golden image 3 is off"})))
-    assert report.verdict == "unhealthy"
-    assert report.reasons == ("golden image 3 is off",)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        pytest.param(state(), id="still-loading"),
-        pytest.param(state(wanted=OLD), id="not-seen-yet"),
-        pytest.param(state(wanted=OLD, rejected={NEW: "old story"}), id="rejected-in-an-earlier-attempt"),
-        pytest.param(json.dumps({"projects": {}}), id="project-not-seen-yet"),
-        pytest.param("<html>", id="not-json"),
-        pytest.param("[]", id="not-an-object"),
-    ],
-)
-def test_too_early_to_tell_until_the_deadline(says, body):
-    uri = says(body)
-    assert judge(uri) is None
-    report = judge(uri, -1)
-    assert report.verdict == "unhealthy"
-    assert NEW in report.reasons[0]
-    assert "last seen" in report.reasons[0]
-
-
-def test_an_unreachable_service_has_until_the_deadline():
-    uri = "http://127.0.0.1:1"
-    assert judge(uri) is None
-    assert f"{uri} does not answer" in judge(uri, -1).reasons[0]
-
-
-def test_an_error_page_is_not_an_answer(says):
-    uri = says("oops", status=500)
-    assert judge(uri) is None
-    assert "500" in judge(uri, -1).reasons[0]
-
-
-def test_a_rollout_is_found_again_by_its_run_and_completes(ledger):
-    record_release(ledger, make_release(NEW))
-    rollout = roll_out(make_release(NEW), ledger, "run-1")
-    assert roll_out(make_release(NEW), ledger, "run-1") == rollout
+@pytest.fixture
+def serving(begin, look, follow, ledger, release_of):
+    """The first release, in service."""
+    rollout = begin(release_of(1), run="run-0")
+    follow()
+    assert look(rollout).verdict == "promote"
     complete_rollout(rollout, ledger)
-    assert find_serving_releases(ledger)["digits"].digest == NEW
-    assert states(ledger) == [("completed", [])]
+    follow()
+    return rollout.release
 
 
-def test_rolling_back_returns_to_what_served_before_and_keeps_the_reasons(ledger, says):
-    for digest in (OLD, NEW):
-        record_release(ledger, make_release(digest))
-    roll_out(make_release(OLD), ledger, "run-1")
-    rollout = roll_out(make_release(NEW), ledger, "run-2")
-    report = judge_rollout(rollout, says(state(rejected={NEW: "damaged"})), datetime.now(UTC) + timedelta(seconds=60))
-    for _ in range(2):
-        roll_back(report, ledger)
-    assert find_serving_releases(ledger)["digits"].digest == OLD
-    assert states(ledger) == [("started", []), ("rolled_back", ["damaged"])]
+@pytest.fixture
+def canary(begin, look, follow, ledger, release_of, serving):
+    """A canary that is loaded, and has its first share of the traffic."""
+    rollout = begin(release_of(2))
+    follow()
+    assert look(rollout) is None
+    assert (find_rollout(ledger, rollout.id).step, find_plan(ledger, "digits").weight) == (1, 0.25)
+    return rollout
 
 
-def test_rolling_back_the_first_release_leaves_none(ledger):
-    record_release(ledger, make_release(NEW))
-    rollout = roll_out(make_release(NEW), ledger, "run-1")
-    report = judge_rollout(rollout, "http://127.0.0.1:1", datetime.now(UTC))
-    roll_back(report, ledger)
-    assert find_serving_releases(ledger) == {}
+def told(ledger, rollout):
+    record = find_rollout(ledger, rollout.id)
+    return record.state, record.step
 
 
-@pytest.mark.parametrize(
-    ("complete", "forced", "entries"), [(False, False, 0), (False, True, 1), (True, False, 1), (True, True, 1)]
-)
-def test_what_a_person_takes_back_is_on_the_audit_chain(ledger, store, complete, forced, entries):
-    for digest in (OLD, NEW):
-        record_release(ledger, make_release(digest))
-    roll_out(make_release(OLD), ledger, "run-1")
-    rollout = roll_out(make_release(NEW), ledger, "run-2")
-    if complete:
-        complete_rollout(rollout, ledger)
-    report = RolloutReport(rollout=rollout, verdict="unhealthy", reasons=("calls 3 an 8",))
-    for _ in range(2):
-        roll_back(report, ledger, "ada", forced=forced)
-    chain, _ = verify_chain(ledger, "digits", store)
-    told = [(entry.kind, entry.subject, entry.who, entry.why, entry.payload) for entry in chain]
-    facts = {"rollout": rollout.id, "release": NEW, "returned_to": OLD}
-    assert told == [("override", "rollout of version 1", "ada", "calls 3 an 8", facts)] * entries
-    assert find_serving_releases(ledger)["digits"].digest == OLD
+def age(ledger, rollout, minutes):
+    """Let a rollout have begun earlier, with its plans."""
+    with ledger.begin() as connection:
+        began = datetime.now(UTC) - timedelta(minutes=minutes)
+        connection.execute(sa.update(rollouts).where(rollouts.c.id == rollout.id).values(recorded_at=began))
+
+
+def audited(ledger, store):
+    return [(entry.who, entry.why, entry.payload["rollout"]) for entry in verify_chain(ledger, "digits", store)[0]]
+
+
+def test_the_first_release_is_direct_and_judged_on_readiness_alone(begin, look, follow, ledger, release_of):
+    rollout = begin(release_of(1), "canary")
+    assert rollout.strategy == "direct"
+    assert look(rollout) is None
+    follow()
+    report = look(rollout)
+    assert (report.verdict, [metric.metric for metric in report.metrics]) == ("promote", ["readiness"])
+
+
+def test_a_canary_goes_from_step_to_step_and_is_completed(canary, look, answer, follow, serving, ledger):
+    assert look(canary) is None
+    assert told(ledger, canary) == ("started", 1)
+    answer(candidate=4, champion=12)
+    assert look(canary) is None
+    assert told(ledger, canary) == ("started", 1)
+    answer(candidate=1, champion=3)
+    assert look(canary) is None
+    assert told(ledger, canary) == ("started", 2)
+    assert find_plan(ledger, "digits").weight == 0.5
+    answer(candidate=4, champion=4, compared=60)
+    assert look(canary) is None
+    answer(candidate=4, champion=4)
+    report = look(canary)
+    assert report.verdict == "promote"
+    assert find_plan(ledger, "digits").champion == serving
+    complete_rollout(canary, ledger)
+    plan = find_plan(ledger, "digits")
+    assert (plan.champion, plan.previous, plan.candidate, plan.weight) == (canary.release, serving, None, 0.0)
+    assert look(canary).verdict == "promote"
+    assert [entry.why for entry in list_plans(ledger, "digits", 4)] == [
+        f"rollout {canary.id} is complete",
+        f"rollout {canary.id}, step 2: 50% of requests to version 2",
+        f"rollout {canary.id}, step 1: 25% of requests to version 2",
+        f"rollout {canary.id} of version 2 begins: canary",
+    ]
+
+
+def test_harm_takes_the_traffic_away_within_the_look_that_finds_it(canary, look, answer, serving, ledger, store):
+    answer(candidate=12, champion=30, failed="NaN")
+    report = look(canary)
+    assert (report.verdict, find_plan(ledger, "digits").champion) == ("roll_back", serving)
+    assert find_plan(ledger, "digits").candidate is None
+    assert "errors harm" in report.reasons[0]
+    assert told(ledger, canary)[0] == "rolled_back"
+    assert audited(ledger, store) == [("judge", "; ".join(report.reasons), canary.id)]
+    again = look(canary)
+    assert (again.verdict, again.reasons) == ("roll_back", report.reasons)
+    roll_back(canary, ["the task comes late"], ledger, who="run-1", forced=True)
+    assert len(audited(ledger, store)) == 1
+
+
+@pytest.mark.parametrize("strategy", ["canary", "shadow", "ab_test", "blue_green"])
+def test_without_evidence_it_goes_back_at_the_deadline_and_not_before(
+    strategy, begin, look, follow, serving, ledger, release_of
+):
+    rollout = begin(release_of(2), strategy)
+    follow()
+    assert look(rollout) is None
+    age(ledger, rollout, 59)
+    assert look(rollout) is None
+    age(ledger, rollout, 61)
+    report = look(rollout)
+    assert report.verdict == "not_enough_evidence"
+    plan = find_plan(ledger, "digits")
+    assert (plan.champion, plan.candidate) == (serving, None)
+
+
+def test_blue_green_answers_everything_while_it_is_judged_and_goes_back_in_one_revision(
+    begin, look, follow, answer, serving, ledger, release_of
+):
+    rollout = begin(release_of(2), "blue_green")
+    follow()
+    assert look(rollout) is None
+    plan = find_plan(ledger, "digits")
+    assert (plan.champion, plan.previous, plan.shadow) == (rollout.release, serving, 1.0)
+    answer(champion=10, compared=60, says="2")
+    report = look(rollout)
+    assert report.verdict == "roll_back"
+    assert "agreement harm" in report.reasons[0]
+    after = find_plan(ledger, "digits")
+    assert (after.champion, after.revision) == (serving, plan.revision + 1)
+
+
+@pytest.mark.parametrize("strategy", ["blue_green", "shadow"])
+def test_a_release_that_compares_well_is_completed(strategy, begin, look, follow, answer, serving, ledger, release_of):
+    rollout = begin(release_of(2), strategy)
+    follow()
+    assert look(rollout) is None
+    answer(champion=30, compared=60)
+    assert look(rollout).verdict == "promote"
+    complete_rollout(rollout, ledger)
+    plan = find_plan(ledger, "digits")
+    assert (plan.champion, plan.previous, plan.shadow) == (rollout.release, serving, 0.0)
+
+
+def test_direct_is_complete_once_every_process_holds_the_release(begin, look, follow, serving, ledger, release_of):
+    rollout = begin(release_of(2), "direct")
+    assert look(rollout) is None
+    follow("serving-1")
+    assert look(rollout) is None
+    follow()
+    assert look(rollout).verdict == "promote"
+
+
+def test_a_release_that_cannot_be_loaded_is_taken_back(begin, look, follow, serving, ledger, release_of):
+    rollout = begin(release_of(2))
+    follow("serving-2", behind=1, rejected={rollout.release.digest: "golden image 3 is off"})
+    follow("serving-1")
+    assert look(rollout) is None
+    age(ledger, rollout, 0.1)
+    report = look(rollout)
+    assert (report.verdict, find_plan(ledger, "digits").candidate) == ("roll_back", None)
+    assert "serving-2 rejects" in report.reasons[0]
+
+
+def test_what_was_answered_before_a_rollout_was_begun_anew_does_not_count(
+    begin, look, follow, answer, serving, ledger, release_of
+):
+    first = begin(release_of(2))
+    follow()
+    look(first)
+    answer(candidate=12, champion=30, failed="NaN")
+    assert look(first).verdict == "roll_back"
+    second = begin(release_of(2))
+    assert second.id == first.id
+    follow()
+    assert look(second) is None
+    assert look(second) is None
+    assert told(ledger, second) == ("started", 1)
+
+
+def test_a_newer_rollout_ends_an_older_one_for_its_watchers(canary, begin, look, ledger, release_of):
+    newer = begin(release_of(3), run="run-2")
+    report = look(canary)
+    assert (report.verdict, report.reasons) == ("roll_back", ("superseded by a newer rollout",))
+    assert find_plan(ledger, "digits").candidate == newer.release
+
+
+def test_many_watchers_at_once_take_each_step_once(canary, look, answer, ledger, store):
+    answer(candidate=5, champion=15)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: look(canary), range(8))) == {None}
+    assert told(ledger, canary) == ("started", 2)
+    revision = find_plan(ledger, "digits").revision
+    answer(candidate=30, champion=30, failed="NaN")
+    with ThreadPoolExecutor(8) as pool:
+        assert {report.verdict for report in pool.map(lambda _: look(canary), range(8))} == {"roll_back"}
+    assert find_plan(ledger, "digits").revision == revision + 1
+    assert len(audited(ledger, store)) == 1
+
+
+WATCHER = """
+import sys, time
+from include.contracts import RolloutRef
+from include.deployment.rollout import open_evidence, watch_rollout
+from include.ledger import Ledger
+from include.storage import Store
+rollout, ledger, store = RolloutRef.model_validate_json(sys.argv[1]), Ledger(sys.argv[2]), Store(sys.argv[3])
+reader = open_evidence(rollout, ledger, store)
+while True:
+    report = watch_rollout(rollout, ledger, store, reader)
+    print(report and report.verdict, flush=True)
+    time.sleep(0.05)
+"""
+
+
+def test_a_watcher_that_is_killed_midway_loses_nothing(canary, look, answer, follow, ledger, ledger_uri, store):
+    arguments = [canary.model_dump_json(), ledger_uri, store.root]
+    answer(candidate=5, champion=15)
+    with subprocess.Popen(
+        [sys.executable, "-c", WATCHER, *arguments], cwd=REPOSITORY, stdout=subprocess.PIPE
+    ) as watcher:
+        while told(ledger, canary) != ("started", 2):
+            assert watcher.stdout.readline() == b"None\n"
+        os.kill(watcher.pid, signal.SIGKILL)
+    answer(candidate=3, champion=3, compared=60)
+    assert look(canary) is None
+    answer(candidate=8, champion=8)
+    assert look(canary).verdict == "promote"
+
+
+def test_no_rollout_begins_in_a_freeze_but_one_under_way_goes_on(begin, look, follow, canary, ledger, release_of):
+    frozen = POLICY.model_copy(update={"freeze": (ALWAYS,)})
+    with pytest.raises(RolloutFailedError, match="year's end"):
+        begin(release_of(3), run="run-2", policy=frozen)
+    assert begin(release_of(2), policy=frozen) == canary
+    assert told(ledger, canary) == ("started", 1)
+
+
+def test_what_serves_already_gets_no_second_rollout(begin, look, serving, ledger):
+    before = find_plan(ledger, "digits")
+    again = begin(serving, run="run-9")
+    assert find_plan(ledger, "digits") == before
+    assert look(again).verdict == "promote"
+    complete_rollout(again, ledger)
+    assert find_plan(ledger, "digits") == before
 
 
 def test_importing_it_is_cheap():
-    probe = "import sys, include.deployment.rollout; print(*sys.modules)"
-    command = [sys.executable, "-c", probe]
-    loaded = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.split()
-    assert {"torch", "onnx", "onnxruntime", "sqlalchemy", "httpx", "mlflow"}.isdisjoint(loaded)
-
-
-def states(ledger):
-    with ledger.begin() as connection:
-        rows = connection.execute(sa.select(rollouts.c.state, rollouts.c.reasons).order_by(rollouts.c.id))
-        return [tuple(row) for row in rows]
+    probe = "import json, sys, include.deployment.rollout; print(json.dumps(list(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", probe], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    heavy = {"torch", "onnx", "onnxruntime", "sqlalchemy", "pyarrow", "scipy", "numpy", "jinja2", "httpx", "mlflow"}
+    assert heavy.isdisjoint(json.loads(loaded.stdout))

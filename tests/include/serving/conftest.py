@@ -8,6 +8,7 @@ import queue
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,8 +20,12 @@ from pathlib import Path
 import httpx
 import numpy as np
 import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+import uvicorn
+from fastapi.testclient import TestClient
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -31,11 +36,14 @@ from include.contracts import (
     ModelRef,
     ModelVersionRef,
     PromotionDecision,
+    ReleasePlan,
     ReleaseRef,
 )
 from include.contracts.governance import Certificate
-from include.ledger.releases import record_release, start_rollout
+from include.ledger.plans import append_plan
+from include.ledger.releases import lock_service, record_release
 from include.project import Project
+from include.serving.app import create_app
 from include.settings import REPOSITORY, Settings
 from include.storage import digest_bytes
 from include.storage.signing import Signer
@@ -50,6 +58,7 @@ from include.vision.releases import (
     publish_bundle,
     run_graph,
 )
+from tests.rollouts import serve as roll_out
 
 SHA = "sha256:" + "a" * 64
 PATIENCE = 30.0
@@ -82,35 +91,54 @@ def wait_until():
     return wait
 
 
-def build_graph(classes: int, favourite: int) -> bytes:
-    """Score images by their mean brightness, with a leaning towards one class."""
+def build_graph(classes: int, favourite: int, *, fails_above: int | None = None, embedding: bool = False) -> bytes:
+    """Score images by their mean brightness, with a leaning towards one class.
+
+    :param fails_above: Brightness, 0-255, above which every probability is NaN.
+    :param embedding: Whether the graph also tells the brightness as its embedding.
+    """
     weights = np.linspace(-1, 1, classes, dtype=np.float32)[None, :]
     bias = np.eye(classes, dtype=np.float32)[favourite] * 5
     nodes = [
         helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["pixels", "axes"], ["brightness"], keepdims=0),
         helper.make_node("Reshape", ["brightness", "column"], ["feature"]),
-        helper.make_node("Div", ["feature", "scale"], ["scaled"]),
-        helper.make_node("Gemm", ["scaled", "weights", "bias"], ["logits"]),
+        helper.make_node("Sub", ["limit", "feature"], ["room"]),
+        helper.make_node("Sqrt", ["room"], ["root"]),
+        helper.make_node("Sub", ["root", "root"], ["nothing"]),
+        helper.make_node("Add", ["feature", "nothing"], ["checked"]),
+        helper.make_node("Div", ["checked", "scale"], ["embedding"]),
+        helper.make_node("Gemm", ["embedding", "weights", "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
     constants = {
         "axes": np.array([1, 2, 3]),
         "column": np.array([-1, 1]),
+        "limit": np.array([256 if fails_above is None else fails_above], dtype=np.float32),
         "scale": np.array([255], dtype=np.float32),
         "weights": weights,
         "bias": bias,
     }
+    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", classes])]
+    if embedding:
+        outputs.append(helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 1]))
     graph = helper.make_graph(
         nodes,
         "brightness",
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", "H", "W", 3])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", classes])],
+        outputs,
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
+
+
+def build_reference(answers: list[str]) -> bytes:
+    """What a release answered to its validation images, as far as serving reads it."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"predicted": answers}), buffer)
+    return buffer.getvalue()
 
 
 def certify(version: ModelVersionRef, graph: bytes, project: Project) -> dict:
@@ -154,10 +182,13 @@ def make_release(store, ledger, project, tmp_path):
         name: str = "digits",
         answers=None,
         max_bytes: int = 100_000,
+        fails_above: int | None = None,
+        embedding: bool = False,
         spoil=lambda document: document,
         spoil_signed=lambda signed: signed,
     ) -> ReleaseRef:
-        exported = build_graph(len(project.classes), version % len(project.classes))
+        favourite = version % len(project.classes)
+        exported = build_graph(len(project.classes), favourite, fails_above=fails_above, embedding=embedding)
         image = np.full((20, 20, 3), 10 * version % 256, dtype=np.uint8)
         found = run_graph(open_graph(exported), image[None])[0] if answers is None else np.asarray(answers)
         golden = GoldenImage(
@@ -176,7 +207,11 @@ def make_release(store, ledger, project, tmp_path):
             golden=(golden,),
             tolerance=1e-4,
         )
-        files = {GRAPH: exported, golden.file: encode_png(image), REFERENCE: b"not read here"}
+        files = {
+            GRAPH: exported,
+            golden.file: encode_png(image),
+            REFERENCE: build_reference([project.classes[favourite]] * 6),
+        }
         dataset = DatasetRef(project=name, address=f"{name}/images.lance", version=1, digest=SHA, images=1, labelled=1)
         model = ModelRef(project=name, key=SHA, run_id="run", weights=SHA, dataset=dataset)
         certified = ModelVersionRef(model=model, version=version, accuracy=0.9)
@@ -193,12 +228,54 @@ def make_release(store, ledger, project, tmp_path):
 def want(ledger):
     """Name a release as the one to serve."""
     runs = iter(range(1_000_000))
-    return lambda release: start_rollout(ledger, release, f"run-{next(runs)}")
+    return lambda release: roll_out(ledger, release, f"run-{next(runs)}")
+
+
+@pytest.fixture
+def follow(ledger):
+    """Make a plan the newest one of its project, whatever came before; give it as it stands in the ledger."""
+
+    def append(champion: ReleaseRef, candidate: ReleaseRef | None = None, **changes) -> ReleasePlan:
+        project = champion.model.model.project
+        plan = ReleasePlan(project=project, revision=1, champion=champion, candidate=candidate, **changes)
+        with ledger.begin() as connection:
+            lock_service(connection, project)
+            return append_plan(connection, plan, "a test")
+
+    return append
 
 
 @pytest.fixture
 def settings(store, ledger_uri, tmp_path) -> Settings:
     return Settings(home=tmp_path / "home", store=store.root, ledger_uri=ledger_uri)
+
+
+@pytest.fixture
+def client(settings, make_release, want):
+    """Client of an app in this process that answers with version 7."""
+    want(make_release(7))
+    with TestClient(create_app(settings)) as client:
+        client.app.state.intake.service.plan.reconcile()
+        yield client
+
+
+@pytest.fixture
+def listen():
+    """Put an app of this process behind a real server, for as long as the block lasts; gives its address."""
+
+    @contextlib.contextmanager
+    def run(app):
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            thread = threading.Thread(target=server.run, args=([listener],))
+            thread.start()
+            while not server.started and thread.is_alive():
+                thread.join(0.01)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            server.should_exit = True
+            thread.join(PATIENCE)
+
+    return run
 
 
 @pytest.fixture

@@ -8,21 +8,25 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import pytest
 
+from include.ledger.plans import list_replicas
 from include.predictions import read_feedback, read_predictions
 from include.settings import REPOSITORY
 
+HOUR = timedelta(hours=1)
+
 
 def logged(store) -> list[str]:
-    table = read_predictions(store, "digits", datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
+    table = read_predictions(store, "digits", datetime.now(UTC) - HOUR, datetime.now(UTC))
     return table["request_id"].to_pylist()
 
 
-def stored(store) -> list[str]:
+def stored(store, kind: str = "predictions") -> list[str]:
     """Request ids of every file of the log, doubles included."""
     import pyarrow.parquet as pq
 
-    addresses = store.list("digits/predictions", "*.parquet")
+    addresses = store.list(f"digits/{kind}", "*.parquet")
     return [name for a in addresses for name in pq.read_table(store.fetch(a))["request_id"].to_pylist()]
 
 
@@ -43,6 +47,33 @@ def test_a_kill_under_load_loses_no_answered_request(serve, make_release, want, 
     wait_until(lambda: httpx.get(f"{heir.uri}/healthz").json()["unpublished_segments"] == 0, "published segments")
     assert set(answered) <= set(logged(store))
     assert len(stored(store)) == len(set(stored(store)))
+
+
+def test_a_kill_in_the_middle_of_a_canary_loses_no_row_and_doubles_none(
+    serve, make_release, follow, load, store, wait_until
+):
+    champion, candidate = make_release(1), make_release(2, fails_above=80)
+    follow(champion, candidate, weight=0.5, shadow=1.0)
+    serving = serve()
+    wait_until(lambda: serving.state().get("revision"), "a plan that is followed")
+    clients = load(serving.uri)
+    wait_until(lambda: len(clients.answers) > 100, "100 answers")
+    serving.end(signal.SIGKILL)
+    clients.end()
+
+    heir = serve()
+    wait_until(lambda: httpx.get(f"{heir.uri}/healthz").json()["unpublished_segments"] == 0, "published segments")
+    end = datetime.now(UTC)
+    rows = {row["request_id"]: row for row in read_predictions(store, "digits", end - HOUR, end).to_pylist()}
+    for answer in clients.answers:
+        row = rows[answer["request_id"]]
+        assert (row["variant"], row["answered_by"], row["predicted"]) == (answer["variant"], "champion", "1")
+        assert (row["failed"] is not None) == (answer["variant"] == "candidate")
+    assert {row["variant"] for row in rows.values()} == {"champion", "candidate"}
+    compared = stored(store, "comparisons")
+    assert compared
+    assert set(compared) <= set(rows)
+    assert len(compared) == len(set(compared))
 
 
 def test_a_switch_under_load_fails_no_request(serve, make_release, want, load, wait_until):
@@ -118,7 +149,7 @@ def test_an_orderly_end_publishes_everything(serve, make_release, want, png, sto
 
     assert serving.process.returncode in {0, -signal.SIGTERM}
     assert logged(store) == [answer["request_id"]]
-    labels = read_feedback(store, "digits", datetime.now(UTC) - timedelta(hours=1))
+    labels = read_feedback(store, "digits", datetime.now(UTC) - HOUR)
     assert labels.select(["request_id", "project", "label"]).to_pylist() == [{**feedback, "project": "digits"}]
     assert spill() == []
 
@@ -139,6 +170,43 @@ def test_refuses_to_start_without_a_ledger_address():
     ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert "WINDHOVER_LEDGER_URI" in ended.stderr
+
+
+@pytest.mark.parametrize("where", [[], ["--port", "0", "--socket", "serving.sock"]])
+def test_refuses_to_start_with_no_address_or_two(where):
+    command = [sys.executable, "-m", "include.serving", *where]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "--socket" in ended.stderr
+
+
+def test_a_socket_that_a_killed_process_left_is_replaced_and_the_ledger_hears_of_the_process(
+    settings, ledger, tmp_path, wait_until
+):
+    place = tmp_path / "a.sock"
+    environment = os.environ | {
+        "WINDHOVER_HOME": str(settings.home),
+        "WINDHOVER_STORE": settings.store,
+        "WINDHOVER_LEDGER_URI": settings.ledger_uri,
+    }
+    command = [sys.executable, "-m", "include.serving", "--socket", str(place), "--name", "serving-7"]
+
+    def is_healthy():
+        try:
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(place))) as client:
+                return client.get("http://replica/healthz").is_success
+        except httpx.TransportError:
+            return False
+
+    for ending in (signal.SIGKILL, signal.SIGTERM):
+        with subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.DEVNULL) as process:
+            wait_until(is_healthy, "a healthy process")
+            (report,) = wait_until(lambda: list_replicas(ledger), "a report")
+            assert (report.name, report.address) == ("serving-7", f"unix:{place}")
+            process.send_signal(ending)
+        assert not is_healthy()
+        assert place.exists()
+    assert list_replicas(ledger) == []
 
 
 def test_loads_neither_torch_nor_mlflow():

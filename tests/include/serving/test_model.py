@@ -1,42 +1,86 @@
 import json
 import operator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from include.errors import ArtifactNotFoundError, ContractViolationError, NotCertifiedError
-from include.predictions import STATISTICS
-from include.serving import model as model_module
-from include.serving.model import load_model
-from include.storage import digest_folder
+from include.serving.model import ModelFailedError, load_model
+from include.storage import Store, digest_folder
 from include.storage.signing import canonical_json
-from include.vision.decoding import RejectedImageError
-from include.vision.releases import release_address
+from include.vision.releases import open_graph, release_address
+from tests.include.serving.conftest import build_graph
+
+GREY = np.full((1, 32, 32, 3), 90, np.uint8)
 
 
-def test_answers_with_the_most_probable_class_and_what_the_image_is_like(store, make_release, png):
-    answer = load_model(store, make_release(7)).answer(png)
-    assert answer.predicted == max(answer.probabilities, key=answer.probabilities.get) == "7"
-    assert answer.confidence == answer.probabilities["7"]
-    assert sum(answer.probabilities.values()) == pytest.approx(1)
-    assert set(answer.statistics) == set(STATISTICS)
-    assert (answer.statistics["width"], answer.statistics["height"]) == (32, 32)
+def test_answers_every_image_of_a_batch(store, make_release):
+    model = load_model(store, make_release(7))
+    outputs = model.run(np.concatenate([GREY, GREY // 2]))
+    assert [model.manifest.classes[int(output.probabilities.argmax())] for output in outputs] == ["7", "7"]
+    assert all(output.probabilities.sum() == pytest.approx(1) for output in outputs)
+    assert all(output.embedding is None for output in outputs)
 
 
-def test_threads_that_ask_at_once_get_the_same_answer(store, make_release, png):
+def test_gives_the_embedding_where_the_graph_has_one(store, make_release):
+    outputs = load_model(store, make_release(7, embedding=True)).run(np.concatenate([GREY, GREY // 2]))
+    assert [output.embedding.tolist() for output in outputs] == [pytest.approx([90 / 255]), pytest.approx([45 / 255])]
+
+
+def test_threads_that_ask_at_once_get_the_same_answer(store, make_release):
     model = load_model(store, make_release(3))
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(model.answer, [png] * 64))
+        answers = [output.probabilities.tolist() for (output,) in pool.map(model.run, [GREY] * 64)]
     assert all(answer == answers[0] for answer in answers)
 
 
-@pytest.mark.parametrize(("data", "reason"), [(b"", "empty"), (b"x" * 51, "too_large_bytes"), (b"x", "not_an_image")])
-def test_a_release_takes_only_images_within_its_own_limits(store, make_release, data, reason):
-    model = load_model(store, make_release(max_bytes=50))
-    with pytest.raises(RejectedImageError) as raised:
-        model.answer(data)
-    assert raised.value.reason == reason
+def test_an_answer_that_is_no_number_is_a_failure(store, make_release):
+    model = load_model(store, make_release(1, fails_above=80))
+    assert np.isfinite(model.run(GREY // 2)[0].probabilities).all()
+    with pytest.raises(ModelFailedError, match="no number"):
+        model.run(GREY)
+
+
+def test_an_answer_of_another_shape_is_a_failure(store, make_release):
+    model = replace(load_model(store, make_release(1)), graph=open_graph(build_graph(11, 1)))
+    with pytest.raises(ModelFailedError, match=r"answers \(1, 11\) to a batch, not \(1, 10\)"):
+        model.run(GREY)
+
+
+@pytest.mark.parametrize("images", [GREY[0], GREY.astype(np.float32), GREY[..., :1]], ids=["no batch", "type", "grey"])
+def test_a_graph_that_fails_is_a_failure_of_the_model(store, make_release, images):
+    with pytest.raises(ModelFailedError, match=r"release sha256:\w+ fails: "):
+        load_model(store, make_release(1)).run(images)
+
+
+def test_the_baseline_leaves_no_class_out(store, make_release):
+    shares = load_model(store, make_release(4)).shares
+    assert shares.tolist() == pytest.approx([7 / 16 if number == 4 else 1 / 16 for number in range(10)])
+
+
+def test_a_release_without_a_readable_reference_is_refused(store, make_release):
+    release = make_release(1)
+    folder = store.fetch(release.address)
+    (folder / "reference.parquet").write_bytes(b"not a table")
+    spoiled = release.model_copy(update={"digest": digest_folder(folder)})
+    with pytest.raises(ContractViolationError, match=r"reference\.parquet .* cannot be read: .*; package it again"):
+        load_model(store, spoiled)
+
+
+def test_golden_images_can_be_replayed_for_as_long_as_it_serves(store, make_release):
+    model = load_model(store, make_release(1))
+    model.replay(1)
+    lying = replace(model, graph=open_graph(build_graph(10, 2)))
+    with pytest.raises(ContractViolationError, match=r"golden/000\.png .* off"):
+        lying.replay()
+
+
+def test_keys_may_be_those_of_another_store(store, make_release, tmp_path):
+    release = make_release(1)
+    with pytest.raises(NotCertifiedError, match="nobody here trusts"):
+        load_model(store, release, trust=Store(str(tmp_path / "strangers")))
 
 
 def test_a_release_that_answers_otherwise_than_when_it_was_packaged_is_refused(store, make_release):
@@ -50,20 +94,9 @@ def test_a_difference_within_the_tolerance_is_none(store, make_release):
     assert load_model(store, make_release(1, answers=nudged)).manifest.golden[0].probabilities != packaged
 
 
-def test_no_number_is_no_right_answer(store, make_release, monkeypatch):
-    release = make_release(1)
-    monkeypatch.setattr(model_module, "run_graph", lambda *_: np.full((1, 10), np.nan, np.float32))
-    with pytest.raises(ContractViolationError, match="nan off"):
-        load_model(store, release)
-
-
-def test_a_graph_that_cannot_take_the_golden_image_is_refused(store, make_release, monkeypatch):
-    def fail(*_):
-        raise RuntimeError("Unexpected input data type")
-
-    release = make_release(1)
-    monkeypatch.setattr(model_module, "run_graph", fail)
-    with pytest.raises(ContractViolationError, match=r"golden/000\.png of release .* fails: Unexpected input"):
+def test_a_graph_that_fails_its_golden_image_is_refused(store, make_release):
+    release = make_release(1, fails_above=5, answers=np.eye(10)[1])
+    with pytest.raises(ContractViolationError, match=r"golden/000\.png of release .* fails: .* no number"):
         load_model(store, release)
 
 

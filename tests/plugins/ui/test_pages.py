@@ -15,6 +15,7 @@ def report(machine_store):
 
 
 DATASHEET = "digits/reports/datasheets/1-0123456789ab/index.html"
+NOTES = "digits/reports/release_notes/0123456789ab/index.html"
 OURS = [
     "/windhover/catalogue",
     "/windhover/datasets/digits",
@@ -26,10 +27,22 @@ OURS = [
     "/windhover/models",
     "/windhover/models/digits",
     "/windhover/models/digits/1",
+    "/windhover/rollouts",
+    "/windhover/rollouts/digits",
     "/windhover/audit",
     "/windhover/audit/digits?at=2026-11-21T10:00&before=3",
 ]
-SCRIPTLESS = ["catalogue", "datasets/digits", "lineage/digits", "models", "models/digits", "audit", "audit/digits"]
+SCRIPTLESS = [
+    "catalogue",
+    "datasets/digits",
+    "lineage/digits",
+    "models",
+    "models/digits",
+    "rollouts",
+    "rollouts/digits",
+    "audit",
+    "audit/digits",
+]
 
 
 @pytest.mark.parametrize("page", [PAGE, *OURS, "/windhover/reports/digits/secret", "/windhover/datasets/DIGITS"])
@@ -109,9 +122,10 @@ def test_a_page_that_is_not_there_is_said_in_a_sentence(browser, report, address
     assert "was it pruned?" in answer.json()["detail"]
 
 
-def test_a_datasheet_may_follow_its_links_and_run_nothing(browser, machine_store):
-    machine_store.write(DATASHEET, b"<h1>Datasheet</h1>")
-    policy = browser.get(f"/windhover/reports/{DATASHEET}").headers["content-security-policy"]
+@pytest.mark.parametrize("report", [DATASHEET, NOTES])
+def test_what_we_wrote_ourselves_may_follow_its_links_and_run_nothing(browser, machine_store, report):
+    machine_store.write(report, b"<h1>Written by us</h1>")
+    policy = browser.get(f"/windhover/reports/{report}").headers["content-security-policy"]
     assert policy.startswith("sandbox allow-same-origin")
     assert "default-src 'none'" in policy
     assert "script" not in policy
@@ -137,6 +151,7 @@ def test_our_own_pages_run_nothing_and_load_nothing(browser, ledger_connection, 
         ("quarantine/digits/2026-11-20", "nothing at"),
         ("models/digits/3", "digits has no model version 3"),
         ("models/plankton", "no project file"),
+        ("rollouts/plankton", "no project file"),
         ("audit/plankton", "no project file"),
     ],
 )
@@ -167,6 +182,8 @@ def test_what_is_not_there_is_said_on_a_page(browser, ledger_connection, page, s
         "models/digits/latest",
         "models/digits?before=0",
         "models/digits?before=9223372036854775808",
+        "rollouts/DIGITS",
+        "rollouts/%2e%2e",
         "audit/%2e%2e",
         "audit/digits?before=-1",
         "audit/digits?at=yesterday",
@@ -186,6 +203,8 @@ def test_nothing_but_projects_days_versions_and_digests_is_looked_up(browser, pa
         "quarantine/digits/2026-11-20",
         "models",
         "models/digits/1",
+        "rollouts",
+        "rollouts/digits",
         "audit",
         "audit/digits",
     ],
