@@ -51,7 +51,7 @@ class NotCertifiedError(PermanentError):
 
 
 class RolloutFailedError(PermanentError):
-    """A release did not come up healthy."""
+    """A rollout could not begin, or its release did not prove itself; what answered before answers."""
 
 
 class StaleAttemptError(PermanentError):

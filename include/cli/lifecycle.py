@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from include.cli.rollouts import deploy
+from include.cli.rollouts import deploy_release
 from include.cli.search import search_settings
 from include.cli.workplace import Workplace
 
@@ -38,7 +38,7 @@ def run_lifecycle(workplace: Workplace, days: Sequence[str]) -> dict[str, Any]:
         timed("decide", partial(workplace.decide, candidate))
         promoted, version = True, timed("register", partial(workplace.register, candidate))
     release = timed("package", partial(workplace.package, version))
-    timed("deploy", partial(deploy, workplace, release))
+    timed("deploy", partial(deploy_release, workplace, release))
     return {
         "dataset": dataset.digest,
         "model": candidate.key,

@@ -1,92 +1,113 @@
-"""Put releases into service and take them out again: what deploy_model does, in one process."""
+"""Put releases into service and take them out again: what deploy_model and switch_release do, in one process."""
 
+import logging
 import time
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 from include.cli.workplace import Workplace
 from include.contracts import ReleaseRef, RolloutRef, RolloutReport
-from include.errors import ArtifactNotFoundError, RolloutFailedError
+from include.errors import RolloutFailedError, TransientError
 
-if TYPE_CHECKING:
-    from include.ledger import Ledger
-
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 TAKEN_BACK = "taken back from the command line"
 
+logger = logging.getLogger(__name__)
 
-def deploy(workplace: Workplace, release: ReleaseRef) -> ReleaseRef:
-    """Roll a release out, and crown its model or roll back; one that serves already is only looked at.
 
-    :raises RolloutFailedError: it is not live; unless it served before, what did serves again.
+def deploy_release(workplace: Workplace, release: ReleaseRef, strategy: str = "") -> ReleaseRef:
+    """Roll a release out, and crown its model or go back; one that serves already is only looked at.
+
+    Killed meanwhile, the rollout stays at its step; the next call begins it anew.
+
+    :param strategy: One of the five; the project file's, or the recommended one, unless given.
+    :raises RolloutFailedError: it did not prove itself; what answered before answers.
     """
-    from include.deployment.rollout import complete_rollout, roll_back, roll_out
+    from include.deployment.notes import write_release_notes
+    from include.deployment.recommend import read_facts, recommend_strategy
+    from include.deployment.rollout import complete_rollout, start
     from include.ledger.audit import seal_chain
     from include.ledger.episodes import close_episodes
-    from include.ledger.releases import find_serving_rollouts
     from include.registry.aliases import crown_champion
 
-    ledger, earlier = workplace.ledger, find_serving_rollouts(workplace.ledger, workplace.project.name)
-    serves_already = bool(earlier) and earlier[-1].release.digest == release.digest
-    # Another rollout of it would forget which release to return to.
-    rollout = earlier[-1] if serves_already else roll_out(release, ledger, workplace.run)
-    report = _wait_for_verdict(workplace, rollout)
-    if report.verdict == "unhealthy" and serves_already:
-        raise RolloutFailedError(f"{'; '.join(report.reasons)}; see `make status`, or return with `rollback`")
-    if report.verdict == "unhealthy":
-        roll_back(report, ledger)
+    project, ledger, store = workplace.project, workplace.ledger, workplace.store
+    decision = recommend_strategy(project, read_facts(project, release, ledger, store), strategy)
+    rollout = start(release, decision, project, ledger, store, workplace.run)
+    report = _watch(workplace, rollout)
+    if report.verdict != "promote":
+        seal_chain(ledger, project.name, store)
         raise RolloutFailedError(f"rolled back: {'; '.join(report.reasons)}")
     complete_rollout(rollout, ledger)
-    crown_champion(release.model, ledger, workplace.tracking, reason=f"rollout {rollout.id} is healthy")
-    seal_chain(ledger, workplace.project.name, workplace.store)
-    close_episodes(ledger, workplace.project.name)
+    crown_champion(release.model, ledger, workplace.tracking, reason=f"rollout {rollout.id} proved itself")
+    seal_chain(ledger, project.name, store)
+    close_episodes(ledger, project.name)
+    write_release_notes(rollout, project, ledger, store)
+    _await_followers(workplace)
     return release
 
 
-def return_to_previous(workplace: Workplace, reason: str = TAKEN_BACK) -> ReleaseRef:
-    """Take the release that serves now back; the one before it serves again. The champion stays who it is.
+def switch(workplace: Workplace, to: str, reason: str = TAKEN_BACK) -> ReleaseRef:
+    """Let another release answer at once, and wait until it does. The model registry's champion stays who it is.
 
-    :param reason: Why, for the rollout and the audit chain.
-    :raises ArtifactNotFoundError: nothing serves, nothing served before, or this was done already.
-    :raises RolloutFailedError: the release before is named in the ledger, but not live yet.
+    :param to: `previous`, `next`, or the number of a version that answered before.
+    :param reason: Why, for the audit chain.
+    :raises ArtifactNotFoundError: there is no such release.
+    :raises RolloutFailedError: the plan names it, but a serving process does not follow.
     """
-    from include.deployment.rollout import roll_back
+    from include.deployment.switching import switch_release
     from include.ledger.audit import seal_chain
-    from include.ledger.releases import find_release, find_serving_rollouts
 
     name, ledger = workplace.project.name, workplace.ledger
-    rollouts = find_serving_rollouts(ledger, name)
-    if not rollouts:
-        raise ArtifactNotFoundError(
-            f"nothing to take back: {_describe_service(name, ledger)}; `deploy` puts the version registered last into "
-            "service"
-        )
-    taken, previous = rollouts[-1].release.digest, rollouts[0].previous
-    if previous is None:
-        raise ArtifactNotFoundError(f"{name} served nothing before {taken}; deploy another version instead")
-    for rollout in rollouts:
-        roll_back(RolloutReport(rollout=rollout, verdict="unhealthy", reasons=(reason,)), ledger, forced=True)
+    plan = switch_release(name, to, ledger, who=None, why=reason)
     seal_chain(ledger, name, workplace.store)
-    release = find_release(ledger, name, previous)
-    report = _wait_for_verdict(workplace, RolloutRef(id=rollouts[-1].id, release=release, previous=None))
-    if report.verdict == "unhealthy":
-        raise RolloutFailedError(f"{taken} is taken back, but {'; '.join(report.reasons)}; see `make status`")
-    return release
+    _await_followers(workplace)
+    return plan.champion
 
 
-def _describe_service(project: str, ledger: "Ledger") -> str:
-    from include.ledger.releases import find_serving_releases
+def describe_rollouts(workplace: Workplace, limit: int) -> dict[str, Any]:
+    """Say who answers now, what the serving processes do, and how the newest rollouts went."""
+    from include.ledger.plans import find_plan, list_replicas
+    from include.ledger.rollouts import list_rollouts
 
-    release = find_serving_releases(ledger).get(project)
-    if release is None:
-        return f"{project} has no release in service"
-    return f"{project} has returned to {release.digest} already"
+    name, ledger = workplace.project.name, workplace.ledger
+    plan = find_plan(ledger, name)
+    return {
+        "plan": plan.model_dump(mode="json") if plan else None,
+        "replicas": [replica.model_dump(mode="json") for replica in list_replicas(ledger)],
+        "rollouts": [
+            {
+                "id": one.rollout.id,
+                "version": one.rollout.release.model.version,
+                "strategy": one.rollout.strategy,
+                "state": one.state,
+                "step": one.step,
+                "started_at": one.started_at.isoformat(),
+                "ended_at": one.ended_at.isoformat() if one.ended_at else None,
+                "reasons": one.reasons or (one.report.reasons if one.report else ()),
+            }
+            for one in list_rollouts(ledger, name, limit)
+        ],
+    }
 
 
-def _wait_for_verdict(workplace: Workplace, rollout: RolloutRef) -> RolloutReport:
-    from include.deployment.rollout import judge_rollout
+def _watch(workplace: Workplace, rollout: RolloutRef) -> RolloutReport:
+    from include.deployment.rollout import open_evidence, watch_rollout
 
-    deadline = datetime.now(UTC) + timedelta(seconds=workplace.project.deployment.ready_seconds)
-    while (report := judge_rollout(rollout, workplace.settings.serving_uri, deadline)) is None:
+    reader = open_evidence(rollout, workplace.ledger, workplace.store)
+    while True:
+        try:
+            report = watch_rollout(rollout, workplace.ledger, workplace.store, reader)
+        except TransientError as error:
+            logger.warning("%s; looking again", error)
+        else:
+            if report is not None:
+                return report
         time.sleep(POLL_SECONDS)
-    return report
+
+
+def _await_followers(workplace: Workplace) -> None:
+    from include.deployment.switching import await_followers
+    from include.ledger.plans import find_plan
+
+    plan = find_plan(workplace.ledger, workplace.project.name)
+    if plan is not None:
+        await_followers(plan, workplace.ledger, workplace.project.deployment.ready_seconds)

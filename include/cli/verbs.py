@@ -6,22 +6,25 @@ from typing import Annotated, Any
 
 import typer
 
+from include.cli.batch_verbs import app as batch_verbs
 from include.cli.dataset_verbs import app as dataset_verbs
 from include.cli.governance_verbs import app as governance_verbs
 from include.cli.learning_verbs import app as learning_verbs
-from include.cli.options import Day, Json, ProjectName, Reason
+from include.cli.options import Day, Json, ProjectName
 from include.cli.retirement_verbs import app as retirement_verbs
-from include.cli.rollouts import TAKEN_BACK
+from include.cli.rollout_verbs import app as rollout_verbs
 from include.cli.terminal import reporting
 from include.cli.workplace import Workplace
 from include.contracts import Contract
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
+app.add_typer(batch_verbs)
 app.add_typer(dataset_verbs)
 app.add_typer(governance_verbs)
 app.add_typer(learning_verbs)
 app.add_typer(retirement_verbs)
+app.add_typer(rollout_verbs)
 
 
 @app.command()
@@ -87,25 +90,6 @@ def package(project: ProjectName, as_json: Json = False) -> Contract:
 
 @app.command()
 @reporting
-def deploy(project: ProjectName, as_json: Json = False) -> Contract:
-    """Roll the version registered last out, wait for the serving process, and crown it or roll back."""
-    from include.cli.rollouts import deploy
-
-    workplace = Workplace.open(project)
-    return deploy(workplace, workplace.package(workplace.find_certified()))
-
-
-@app.command()
-@reporting
-def rollback(project: ProjectName, reason: Reason = TAKEN_BACK, as_json: Json = False) -> Contract:
-    """Take the release that serves now back, and wait until the one before it serves again."""
-    from include.cli.rollouts import return_to_previous
-
-    return return_to_previous(Workplace.open(project), reason)
-
-
-@app.command()
-@reporting
 def predict(
     project: ProjectName, image: Annotated[Path, typer.Argument(help="An image file.")], as_json: Json = False
 ) -> Any:
@@ -113,7 +97,8 @@ def predict(
     from include.cli.endpoint import ask_prediction
 
     workplace = Workplace.open(project)
-    return ask_prediction(workplace.settings.serving_uri, workplace.project.name, image)
+    settings = workplace.settings
+    return ask_prediction(settings.serving_uri, workplace.project.name, image, settings.serving_token)
 
 
 @app.command()
@@ -128,7 +113,8 @@ def feedback(
     from include.cli.endpoint import send_feedback
 
     workplace = Workplace.open(project)
-    return send_feedback(workplace.settings.serving_uri, workplace.project.name, request_id, label)
+    settings = workplace.settings
+    return send_feedback(settings.serving_uri, workplace.project.name, request_id, label, settings.serving_token)
 
 
 @app.command()

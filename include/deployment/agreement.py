@@ -16,7 +16,7 @@ from include.storage import Store
 
 CONFIDENCE = 0.95
 # Of fewer images, the bound would allow for almost anything.
-PARTITION_IMAGES = 50
+PARTITION_IMAGES = 20
 
 
 def expect_disagreement(release: ReleaseRef, champion: ReleaseRef, ledger: Ledger, store: Store) -> float | None:

@@ -80,8 +80,8 @@ def _compare_data(release: ReleaseRef, before: ReleaseRef | None) -> dict[str, t
 
 
 def _compare_measures(mine: EvaluationReport, rival: EvaluationReport | None) -> dict[str, tuple[float | None, float]]:
-    names = ("accuracy", "macro_f1", "worst_class_recall")
-    return {name: (getattr(rival, name) if rival else None, getattr(mine, name)) for name in names}
+    names = {"accuracy": "accuracy", "macro_f1": "macro F1", "worst_class_recall": "recall of the worst class"}
+    return {said: (getattr(rival, name) if rival else None, getattr(mine, name)) for name, said in names.items()}
 
 
 def _list_steps(attempt: RolloutRecord, ledger: Ledger) -> list[PlanRevision]:

@@ -1,4 +1,4 @@
-"""Put a release into service step by step, each step judged, and take it back: the one place that moves traffic.
+"""Put a release into service step by step, each step judged, and take it back.
 
 What a rollout has come to is in the ledger, and what speaks for and against it in the prediction log. Whoever watches
 keeps nothing that the next watcher could miss.

@@ -17,8 +17,8 @@ HISTORY = 1000
 def switch_release(project: str, to: str, ledger: Ledger, *, who: str | None, why: str) -> ReleasePlan:
     """Let another release answer everything, also within a freeze window; a rollout under way is taken back.
 
-    :param to: `previous`, the one before, which a rollout under way would replace; `next`, the one that
-        replaced it; or the number of a version that proved itself in a rollout.
+    :param to: `previous`, the one before, which a rollout under way would replace; `next`, the one that replaced it;
+        or the number of a version that proved itself in a rollout.
     :param who: Run or person, for the audit chain.
     :raises ArtifactNotFoundError: there is no such release.
     :raises ContractViolationError: its version was retired.
@@ -51,21 +51,22 @@ def _find(plan: ReleasePlan, to: str, ledger: Ledger) -> ReleaseRef:
     elif to == "next":
         found, missing = _find_next(plan, ledger), "no release that proved itself ever replaced it"
     else:
-        proven = (release for release in _list_proven(plan, ledger) if str(release.model.version) == to)
-        found, missing = next(proven, None), f"no release of version {to} proved itself in a rollout; deploy it"
+        found, missing = _find_version(plan, to, ledger), f"no release of version {to} proved itself; deploy it"
     if found is None:
         raise ArtifactNotFoundError(f"{plan.project}: version {plan.champion.model.version} answers, and {missing}")
     return found
 
 
 def _find_next(plan: ReleasePlan, ledger: Ledger) -> ReleaseRef | None:
-    """Return the release that replaced the one that answers now, when that one answered before."""
-    proven = _list_proven(plan, ledger)
-    history = (entry.plan for entry in list_plans(ledger, plan.project, limit=HISTORY) if entry.plan)
-    return next((one.champion for one in history if one.previous == plan.champion and one.champion in proven), None)
-
-
-def _list_proven(plan: ReleasePlan, ledger: Ledger) -> list[ReleaseRef]:
-    """Return the releases whose rollout was completed and not taken back, newest first."""
+    """Return the release that replaced the one that answers now, unless its last rollout did not end well."""
     rollouts = list_rollouts(ledger, plan.project, limit=HISTORY)
-    return [one.rollout.release for one in rollouts if one.state == COMPLETED]
+    ended = {one.rollout.release.digest: one.state for one in reversed(rollouts)}
+    history = (entry.plan for entry in list_plans(ledger, plan.project, limit=HISTORY) if entry.plan)
+    replaced = (one.champion for one in history if one.previous == plan.champion)
+    return next((release for release in replaced if ended.get(release.digest) == COMPLETED), None)
+
+
+def _find_version(plan: ReleasePlan, version: str, ledger: Ledger) -> ReleaseRef | None:
+    rollouts = list_rollouts(ledger, plan.project, limit=HISTORY)
+    proven = (one.rollout.release for one in rollouts if one.state == COMPLETED)
+    return next((release for release in proven if str(release.model.version) == version), None)

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from include.contracts import ReleaseRef
+from include.settings import Settings
 
 
 class Target(Protocol):
@@ -32,3 +33,16 @@ class ProcessTarget:
 
 
 PROCESSES = ProcessTarget()
+
+
+def open_target(settings: Settings, ledger_uri: str = "") -> Target:
+    """Return the target that WINDHOVER_TARGET names.
+
+    :param ledger_uri: The ledger as it is reached from here; WINDHOVER_LEDGER_URI unless given.
+    """
+    if settings.target == "process":
+        return PROCESSES
+    # The triggerer imports this module, and needs no client of a container engine.
+    from include.deployment.docker_target import DockerTarget
+
+    return DockerTarget(settings, ledger_uri or settings.ledger_uri)

@@ -13,11 +13,13 @@ from typer.testing import CliRunner
 
 from examples.camera import ARRIVAL_SPECIMENS, CLEAN_LENS, deliver_day
 from include.cli.verbs import app
+from include.cli.workplace import Workplace
 from include.ledger import Ledger
 from include.settings import REPOSITORY, Settings, load_settings
-from tests.include.serving.conftest import make_release, png, serve, wait_until, want
+from include.tracking import Tracking
+from tests.include.serving.conftest import listen, load, make_release, png, serve, wait_until, want
 
-__all__ = ["make_release", "png", "serve", "wait_until", "want"]
+__all__ = ["listen", "load", "make_release", "png", "serve", "wait_until", "want"]
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -90,3 +92,30 @@ def execute(machine) -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=300)
 
     return run
+
+
+@pytest.fixture
+def serving(machine, monkeypatch, serve):
+    """A serving process of the machine."""
+    serving = serve()
+    monkeypatch.setenv("WINDHOVER_SERVING_URI", serving.uri)
+    return serving
+
+
+@pytest.fixture
+def workplace(machine, monkeypatch, mlflow_uri):
+    """A workplace whose project has three versions in MLflow, to be crowned."""
+    monkeypatch.setenv("WINDHOVER_MLFLOW_URI", mlflow_uri)
+    tracking = Tracking(mlflow_uri)
+    with tracking.connect() as client:
+        run = client.create_run(tracking.find_experiment(machine.project)).info
+        client.create_registered_model(machine.project)
+        for _ in range(3):
+            client.create_model_version(machine.project, run.artifact_uri, run.run_id, await_creation_for=0)
+    return lambda: Workplace.open(machine.project)
+
+
+@pytest.fixture
+def make(make_release, machine):
+    """Publish and record a release of the machine's project."""
+    return lambda version, **options: make_release(version, name=machine.project, **options)

@@ -5,6 +5,7 @@ import pytest
 
 from include.cli.endpoint import ask_prediction, send_feedback
 from include.errors import ContractViolationError, ServiceUnavailableError
+from include.serving.app import create_app
 
 
 @pytest.fixture
@@ -83,6 +84,27 @@ def test_no_release_is_no_fault_of_the_image(says, image):
     uri = says(503, b'{"error": "no_release", "reason": "digits has no release in service yet", "remedy": "deploy"}')
     with pytest.raises(ServiceUnavailableError, match=r"no answer for .*1\.png: digits has no release .*; deploy"):
         ask_prediction(uri, "digits", image)
+
+
+def test_an_endpoint_with_enough_to_do_is_no_fault_of_the_image_either(says, image):
+    uri = says(
+        429, b'{"error": "overloaded", "reason": "128 images are being worked on", "remedy": "try again shortly"}'
+    )
+    with pytest.raises(ServiceUnavailableError, match="128 images are being worked on; try again shortly"):
+        ask_prediction(uri, "digits", image)
+
+
+def test_the_token_is_sent_and_its_lack_explained(settings, make_release, want, image, listen):
+    want(make_release(7))
+    app = create_app(settings.model_copy(update={"serving_token": "known"}))
+    with listen(app) as uri:
+        app.state.intake.service.plan.reconcile()
+        answer = ask_prediction(uri, "digits", image, "known")
+        assert answer["predicted"] == "7"
+        assert send_feedback(uri, "digits", answer["request_id"], "3", "known")["label"] == "3"
+        for token in ("", "unknown"):
+            with pytest.raises(ContractViolationError, match=r"refuses .* no token, or a wrong one; .*SERVING_TOKEN"):
+                ask_prediction(uri, "digits", image, token)
 
 
 @pytest.mark.parametrize(("status", "body"), [(200, b"<html>"), (200, b"[1]"), (404, b"Not Found"), (500, b"{}")])

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from include.contracts import ReleaseRef
@@ -33,7 +34,7 @@ def test_an_impossible_search_is_named_where_it_stands(machine, invoke):
     assert "learning_rat" in done.stderr
 
 
-def test_a_model_from_elsewhere_goes_through_every_gate_into_service(online, invoke, settings, png, tmp_path):
+def test_a_model_from_elsewhere_goes_through_every_gate_into_service(online, invoke, settings, tmp_path):
     online.deliver("2026-03-01", images=300)
     assert invoke("ingest", "--day", "2026-03-01").exit_code == 0
     file = deliver_model(tmp_path / "theirs", "net.onnx", export_onnx(make_network()))
@@ -46,7 +47,8 @@ def test_a_model_from_elsewhere_goes_through_every_gate_into_service(online, inv
     assert reports["register"]["model"] == reports["import"]
     assert reports["decide"]["candidate"]["measures"].keys() >= {"robustness", "invariance_shift", "log_loss"}
     served = load_model(settings.open_store(), ReleaseRef.model_validate(reports["package"]))
-    assert sum(served.answer(png).probabilities.values()) == pytest.approx(1, abs=1e-5)
+    (output,) = served.run(np.full((1, 32, 32, 3), 90, np.uint8))
+    assert output.probabilities.sum() == pytest.approx(1, abs=1e-5)
     done = invoke("reproduce", "--model", 1)
     assert done.exit_code == 2
     assert "was imported; only those who trained it" in done.stderr

@@ -8,7 +8,7 @@ import pytest
 from examples.camera import CLEAN_LENS, LIVE_SPECIMENS, photograph
 from include.contracts import DriftReport
 from include.ledger.episodes import find_unclosed_episode, open_episode
-from include.ledger.releases import find_serving_releases
+from include.ledger.plans import find_plan
 from include.tracking import Tracking
 
 DAYS = ("2026-11-02", "2026-11-03")
@@ -39,7 +39,7 @@ def test_a_lifecycle_ends_with_answers_and_run_again_changes_nothing(machine, se
     assert list(after.pop("seconds")) == ["ingest", "tune", "train", "package", "deploy"]
     assert before == after
     assert find_unclosed_episode(ledger, machine.project) is None
-    assert serving.state(machine.project)["live"] == find_serving_releases(ledger)[machine.project].digest
+    assert serving.state(machine.project)["live"] == find_plan(ledger, machine.project).champion.digest
 
     with Tracking(mlflow_uri).connect() as client:
         assert [v.version for v in client.search_model_versions(f"name = '{machine.project}'")] == ["1"]

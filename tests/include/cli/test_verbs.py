@@ -131,7 +131,7 @@ def test_a_dead_ledger_fails_the_work_and_keeps_its_password(invoke, monkeypatch
         ("train", "has no published dataset yet"),
         *((verb, "run `train` first") for verb in ("evaluate", "decide", "register")),
         *((verb, "run `register` first") for verb in ("package", "deploy")),
-        ("rollback", "no release in service"),
+        ("rollback", "nothing in service"),
     ],
 )
 def test_a_verb_before_its_turn_says_what_comes_first(invoke, verb, missing):

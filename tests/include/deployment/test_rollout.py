@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from include.contracts import StrategyDecision
 from include.deployment.rollout import complete_rollout, open_evidence, roll_back, start, watch_rollout
-from include.errors import RolloutFailedError
+from include.errors import RolloutFailedError, ServiceUnavailableError
+from include.ledger import Ledger
 from include.ledger.audit import verify_chain
 from include.ledger.plans import find_plan, list_plans
 from include.ledger.rollouts import find_rollout
@@ -260,6 +261,14 @@ def test_a_watcher_that_is_killed_midway_loses_nothing(canary, look, answer, fol
     assert look(canary) is None
     answer(candidate=8, champion=8)
     assert look(canary).verdict == "promote"
+
+
+def test_a_ledger_that_is_away_is_no_verdict(canary, look, ledger, store):
+    reader = open_evidence(canary, ledger, store)
+    with pytest.raises(ServiceUnavailableError):
+        watch_rollout(canary, Ledger("postgresql://127.0.0.1:9/windhover"), store, reader)
+    assert look(canary) is None
+    assert told(ledger, canary) == ("started", 1)
 
 
 def test_no_rollout_begins_in_a_freeze_but_one_under_way_goes_on(begin, look, follow, canary, ledger, release_of):

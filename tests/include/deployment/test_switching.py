@@ -76,9 +76,9 @@ def test_previous_takes_a_rollout_under_way_back(switch, served, ledger, store, 
     assert verify_chain(ledger, "digits", store)[0][-1].who == "ada"
 
 
-@pytest.mark.parametrize("to", ["next", "4"])
-def test_what_a_judge_took_back_is_not_returned_to(switch, served, ledger, release_of, to):
-    rollout = start_rollout(ledger, release_of(4), "run-4", "blue_green", {})
+@pytest.mark.parametrize(("to", "version"), [("next", 4), ("4", 4), ("next", 1)])
+def test_what_a_judge_took_back_is_not_returned_to(switch, served, ledger, release_of, to, version):
+    rollout = start_rollout(ledger, release_of(version), "run-4", "blue_green", {})
     advance_rollout(ledger, rollout, 0, lambda plan: crown(plan, rollout.release), "all traffic")
     revert_rollout(ledger, rollout, ["errors"], who="judge", forced=True)
     assert find_plan(ledger, "digits").champion == served[3]

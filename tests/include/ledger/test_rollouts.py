@@ -103,6 +103,13 @@ def test_a_rollout_taken_back_takes_no_further_step(ledger: Ledger, packaged: Re
     assert (found.state, found.reasons, found.ended_at is None) == ("rolled_back", ("wrong answers",), False)
 
 
+def test_a_late_verdict_leaves_a_completed_rollout_alone(ledger: Ledger, packaged: Releases):
+    serve(ledger, packaged["a"])
+    second = serve(ledger, packaged["b"], "run 2")
+    revert_rollout(ledger, second, ["slow"], who="judge", forced=True, under_way=True)
+    assert (state(ledger, second), find_champion(ledger)) == ("completed", packaged["b"])
+
+
 def test_a_switched_set_is_switched_back(ledger: Ledger, packaged: Releases, start):
     for run, name in enumerate("ab"):
         serve(ledger, packaged[name], f"run {run}")
