@@ -1,6 +1,7 @@
 """Locations: where this machine keeps things. Read from the environment when needed, never at import."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -8,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from include.storage import Store
 
 REPOSITORY = Path(__file__).parents[1]
+# In a container a file `windhover_ledger_uri` stands for the variable, which the engine would tell anybody.
+MOUNTED_SECRETS = Path("/run/secrets")
 
 
 class Settings(BaseSettings):
@@ -25,7 +28,11 @@ class Settings(BaseSettings):
     serving_uri: str = Field(default="http://127.0.0.1:8090", description="Serving process.")
     mlflow_public: str = Field(default="", description="MLflow as a browser reaches it; `mlflow_uri` unless set.")
     serving_public: str = Field(default="", description="Serving as a browser reaches it; `serving_uri` unless set.")
+    serving_token: str = Field(default="", repr=False, description="Token that serving asks for; none unless set.")
     ledger_uri: str = Field(default="", description="SQLAlchemy URL of the ledger, for work outside Airflow.")
+    target: Literal["process", "docker"] = Field(default="process", description="Where releases are served.")
+    serving_replicas: int = Field(default=2, ge=1, description="Serving processes of one set.")
+    releases: str = Field(default="", description="Folder of releases that a container's image brings along.")
 
     @property
     def store_uri(self) -> str:
@@ -54,4 +61,4 @@ class Settings(BaseSettings):
 
 def load_settings() -> Settings:
     """Read the environment now; a test or a task sees what is set at that moment."""
-    return Settings()
+    return Settings(_secrets_dir=MOUNTED_SECRETS) if MOUNTED_SECRETS.is_dir() else Settings()

@@ -16,11 +16,13 @@ class BundleCopies:
 
     :param folder: Local folder that no other process uses.
     :param store: Where bundles and keys come from.
+    :param brought: Bundles that came with this process's image, which need not be fetched.
     """
 
-    def __init__(self, folder: Path, store: Store) -> None:
+    def __init__(self, folder: Path, store: Store, brought: Store | None = None) -> None:
         self._copies = Store(str(folder))
         self._store = store
+        self._brought = brought
 
     def load(self, release: ReleaseRef) -> ServedModel:
         """Copy a release unless that was done before, verify the copy against the keys of the store, and load it.
@@ -28,7 +30,8 @@ class BundleCopies:
         :raises Exception: as `load_model`.
         """
         if not self._copies.exists(release.address):
-            self._copies.publish_folder(open_release(self._store, release).folder, release.address)
+            source = self._brought if self._brought and self._brought.exists(release.address) else self._store
+            self._copies.publish_folder(open_release(source, release).folder, release.address)
         try:
             model = load_model(self._copies, release, trust=self._store)
         except ContractViolationError:

@@ -63,11 +63,12 @@ class ServingPlan:
     """Who answers for every project; the ledger says who should, and a file remembers for when it is away.
 
     :param folder: Local folder that no other process uses: copies of releases, and the plans that were followed last.
+    :param brought: Bundles that came with this process's image.
     """
 
-    def __init__(self, ledger: Ledger, store: Store, folder: Path) -> None:
+    def __init__(self, ledger: Ledger, store: Store, folder: Path, brought: Store | None = None) -> None:
         self._ledger = ledger
-        self._holder = ReleaseHolder(BundleCopies(folder, store), self._settle_project)
+        self._holder = ReleaseHolder(BundleCopies(folder, store, brought), self._settle_project)
         self._cache = folder / "plan.json"
         self._source: Source = "cache"
         self._trouble = ""

@@ -1,11 +1,10 @@
 """What the serving process does with a request, apart from HTTP."""
 
-import asyncio
 import re
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from include.contracts import Variant
 from include.ledger import Ledger
 from include.serving.comparing import Comparer
+from include.serving.crew import Crew
 from include.serving.engine import Engine
 from include.serving.fallback import Answer, find_answer
 from include.serving.heartbeat import Heartbeat
@@ -24,6 +24,7 @@ from include.serving.recorder import Recorder
 from include.serving.refusals import RefusedRequestError, refuse_image
 from include.serving.routing import choose_variant, digest_key, is_compared, is_kept
 from include.settings import Settings
+from include.storage import Store
 from include.vision.decoding import RejectedImageError
 from include.vision.statistics import image_statistics
 
@@ -69,13 +70,14 @@ class Service:
     def __init__(self, settings: Settings, threads: int, *, name: str = "serving", address: str = "") -> None:
         ledger, store = Ledger(settings.ledger_uri), settings.open_store()
         folder = settings.home / "serving"
-        self.plan = ServingPlan(ledger, store, folder / "replicas" / name)
+        brought = Store(settings.releases) if settings.releases else None
+        self.plan = ServingPlan(ledger, store, folder / "replicas" / name, brought)
         self.recorder = Recorder(folder / "segments", store)
         self.comparer = Comparer(self.recorder)
         self.keeper = ImageKeeper(folder / "images", store)
         self.heartbeat = Heartbeat(ledger, self.plan, name, address)
         self.engine = Engine(threads)
-        self._recorders = ThreadPoolExecutor(threads, thread_name_prefix="recording")
+        self._recorders = Crew(threads, "recording")
         self._projects = settings.projects
 
     def start(self) -> None:
@@ -89,7 +91,7 @@ class Service:
         for part in (self.heartbeat, self.plan, self.comparer, self.keeper):
             part.stop()
         self.engine.close()
-        self._recorders.shutdown()
+        self._recorders.close()
         self.recorder.stop()
 
     def find_live(self, project: str | None) -> LivePlan:
@@ -138,7 +140,7 @@ class Service:
         answer = await find_answer(live, turn, lambda model: self.engine.run(model, image))
         prediction = _describe(request_id, live, turn, answer)
         record = (prediction, live, answer, image, data, key, started)
-        await asyncio.get_running_loop().run_in_executor(self._recorders, self._record_answer, *record)
+        await self._recorders.begin(partial(self._record_answer, *record)).result
         if is_compared(live.plan, request_id):
             self.comparer.offer(live, request_id, image)
         return prediction
@@ -158,7 +160,7 @@ class Service:
             reason = f"{feedback.label!r} is no class of {project}"
             raise RefusedRequestError(422, "unknown_label", reason, f"use one of: {', '.join(classes)}")
         row = {**feedback.model_dump(), "project": project, "time": datetime.now(UTC)}
-        await asyncio.get_running_loop().run_in_executor(self._recorders, self._record, "feedback", row)
+        await self._recorders.begin(partial(self._record, "feedback", row)).result
 
     def _record_answer(
         self,

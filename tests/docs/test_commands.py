@@ -13,7 +13,7 @@ from include.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")] + sorted(
-    (ROOT / "docs").glob("*.md")
+    (ROOT / "docs").rglob("*.md")
 )
 CODE = re.compile(r"```\w*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 VARIABLE = re.compile(r"\bWINDHOVER_[A-Z_]*[A-Z]\b")
@@ -26,7 +26,7 @@ def read_code(page: Path) -> str:
 
 
 def list_settings() -> set[str]:
-    fields = [*Settings.model_fields, *(f"{part}_port" for part in Ports.model_fields)]
+    fields = [*Settings.model_fields, "serving_replicas", *(f"{part}_port" for part in Ports.model_fields)]
     return {f"WINDHOVER_{field.upper()}" for field in fields}
 
 

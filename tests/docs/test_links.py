@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")] + sorted(
-    (ROOT / "docs").glob("*.md")
+    (ROOT / "docs").rglob("*.md")
 )
 DAGS = sorted(path for path in (ROOT / "dags").glob("[!_]*.py") if path.stem != "project_files")
 EXTERNAL = ("http://", "https://", "mailto:")

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 from types import UnionType
-from typing import Literal, get_args, get_origin
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, TypeAdapter
@@ -41,15 +41,28 @@ def list_fields(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo
 FIELDS = list_fields(Project)
 
 
+def plain(kind):
+    """Return a type without what is said of it."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def list_values(kind) -> list[str]:
+    """List what may be chosen, where nothing else may."""
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    parts = [list_values(part) for part in get_args(kind)] if get_origin(kind) is Union else []
+    return [value for part in parts for value in part] if all(parts) else []
+
+
 def describe_type(field: FieldInfo) -> str:
-    if get_origin(field.annotation) is Literal:
-        *most, last = [f"`{value}`" for value in get_args(field.annotation)]
+    if values := list_values(field.annotation):
+        *most, last = [f"`{value}`" for value in values]
         return f"{', '.join(most)} or {last}"
-    if get_origin(field.annotation) is UnionType:
-        return TYPES[next(kind for kind in get_args(field.annotation) if kind is not type(None))]
+    if get_origin(field.annotation) in {Union, UnionType}:
+        return TYPES[plain(next(kind for kind in get_args(field.annotation) if kind is not type(None)))]
     if get_origin(field.annotation) is not tuple:
         return TYPES[get_origin(field.annotation) or field.annotation]
-    entry = get_args(field.annotation)[0]
+    entry = plain(get_args(field.annotation)[0])
     values = get_args(entry) or getattr(entry, "model_fields", ())
     return "list of " + (TYPES.get(entry) or ", ".join(f"`{value}`" for value in values))
 
@@ -60,7 +73,9 @@ def describe_bounds(field: FieldInfo) -> str:
         bounds += [f"{sign} {getattr(limit, name)}" for name, sign in SIGNS.items() if hasattr(limit, name)]
         bounds += [f"`{limit.pattern}`"] if getattr(limit, "pattern", None) else []
         bounds += [f"≥ {limit.min_length} entries"] if hasattr(limit, "min_length") else []
-    return ", ".join(bounds)
+    # A share that may be neither 0 nor 1 says so twice.
+    narrower = {bound.replace(">", "≥").replace("<", "≤") for bound in bounds if bound[0] in "<>"}
+    return ", ".join(bound for bound in bounds if bound not in narrower)
 
 
 def test_every_key_is_named_once_and_no_other():

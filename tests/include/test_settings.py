@@ -4,7 +4,7 @@ import pytest
 
 from include.settings import REPOSITORY, load_settings
 
-NAMES = ("HOME", "PROJECTS", "STORE", "LANDING", "MLFLOW_URI", "SERVING_URI", "LEDGER_URI")
+NAMES = ("HOME", "PROJECTS", "STORE", "LANDING", "MLFLOW_URI", "SERVING_URI", "SERVING_TOKEN", "LEDGER_URI")
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +45,10 @@ def test_the_environment_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch):
     before = load_settings().mlflow_uri
     monkeypatch.setenv("WINDHOVER_MLFLOW_URI", "http://elsewhere:1")
     assert before != load_settings().mlflow_uri == "http://elsewhere:1"
+
+
+def test_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WINDHOVER_SERVING_TOKEN", "s3cret")
+    settings = load_settings()
+    assert settings.serving_token == "s3cret"  # noqa: S105
+    assert "s3cret" not in repr(settings)

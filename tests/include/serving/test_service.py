@@ -24,7 +24,7 @@ def service(settings):
     service = Service(settings, threads=2)
     yield service
     service.engine.close()
-    service._recorders.shutdown()
+    service._recorders.close()
     service.plan._holder.close()
 
 

@@ -10,8 +10,9 @@ import torch
 from include.project import TrainingConfig
 from include.settings import REPOSITORY
 from include.vision.export import batch_by_size, export_graph, measure_parity, predict_all
-from include.vision.networks import build_classifier
-from include.vision.releases import open_graph, run_graph
+from include.vision.networks import Classifier, build_classifier
+from include.vision.preprocessing import Preprocess
+from include.vision.releases import open_graph, run_graph, run_graph_with_embedding
 
 EXPORT = """
 import hashlib, torch
@@ -97,3 +98,45 @@ def test_predicts_images_of_different_sizes_in_order(exported):
     together = predict_all(graph, images)
     assert together.shape == (2, 5)
     assert np.array_equal(together[1], run_graph(graph, images[1][None])[0])
+
+
+def test_an_embedding_keeps_the_distances_between_images(exported, classifier):
+    images = noise(40, 24, 24, 3) // np.arange(1, 41, dtype=np.uint8)[:, None, None, None]
+    probabilities, embedding = run_graph_with_embedding(open_graph(exported), images)
+    assert np.array_equal(probabilities, run_graph(open_graph(exported), images))
+    assert (embedding.shape, embedding.dtype) == ((40, 64), np.float32)
+    with torch.inference_mode():
+        features = classifier.network[:-1](classifier.preprocess(torch.from_numpy(images)))
+    ratios = torch.pdist(torch.from_numpy(embedding)) / torch.pdist(features)
+    assert torch.all((ratios > 0.6) & (ratios < 1.4))
+
+
+def test_few_features_are_the_embedding_as_they_are():
+    torch.manual_seed(3)
+    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 5))
+    small = Classifier(Preprocess(24), network, 5).eval()
+    _, embedding = run_graph_with_embedding(open_graph(export_graph(small)), noise(3, 24, 24, 3))
+    expected = network[:-1](small.preprocess(torch.from_numpy(noise(3, 24, 24, 3))))
+    assert np.allclose(embedding, expected.numpy(), atol=1e-5)
+
+
+def test_a_head_of_convolutions_sees_the_mean_of_every_place():
+    torch.manual_seed(3)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 5, 1), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+    )
+    convolutional = Classifier(Preprocess(24), network, 5).eval()
+    probabilities, embedding = run_graph_with_embedding(
+        open_graph(export_graph(convolutional)), images := noise(2, 24, 24, 3)
+    )
+    with torch.inference_mode():
+        prepared = convolutional.preprocess(torch.from_numpy(images))
+        assert np.allclose(embedding, network[0](prepared).mean(dim=(2, 3)).numpy(), atol=1e-5)
+        assert np.allclose(probabilities, network(prepared).softmax(dim=1).numpy(), atol=1e-5)
+
+
+def test_exporting_leaves_the_classifier_as_it_was(classifier):
+    before = {name: value.clone() for name, value in classifier.state_dict().items()}
+    export_graph(classifier)
+    assert all(torch.equal(before[name], value) for name, value in classifier.state_dict().items())
+    assert not any(module._forward_pre_hooks for module in classifier.modules())

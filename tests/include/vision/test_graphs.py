@@ -25,7 +25,7 @@ def test_a_graph_is_exported_once_and_kept(model, any_store, tmp_path):
     assert any_store.read(graph_address(model)) == graph
     (tmp_path / "model" / WEIGHTS).unlink()
     assert export_once(model, tmp_path / "model", any_store) == graph
-    assert [one.name for one in open_graph(graph).get_outputs()] == ["probabilities"]
+    assert [one.name for one in open_graph(graph).get_outputs()] == ["probabilities", "embedding"]
 
 
 def test_weights_that_cannot_be_read_leave_no_graph(model, store, tmp_path):

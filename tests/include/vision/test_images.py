@@ -11,7 +11,15 @@ from include.errors import ArtifactNotFoundError, ContractViolationError
 from include.project import DataConfig
 from include.storage import digest_bytes
 from include.vision.decoding import encode_canonical
-from include.vision.images import digest_rows, read_rows, read_sealed_split, read_split, select_as_of, split_digest
+from include.vision.images import (
+    digest_rows,
+    find_partition,
+    read_rows,
+    read_sealed_split,
+    read_split,
+    select_as_of,
+    split_digest,
+)
 from include.vision.schema import IMAGES
 from tests.include.rows import MOMENT, make_row
 
@@ -170,3 +178,18 @@ def test_the_test_split_is_sealed(write, store, digit_images):
     assert rows.column_names == ["digest", "source", "brightness"]
     assert rows["digest"].to_pylist() == images.digests == sorted(images.digests)
     assert len(images.images) == 10
+
+
+def test_a_partition_is_found_whole_in_digest_order_and_without_labels(write, store, digit_images):
+    rows = [
+        make_row(pixels, None, index, partition=f"2026-03-0{1 + index % 2}", split=("train", "test")[index % 3 == 0])
+        for index, (pixels, _) in enumerate(digit_images[:20])
+    ]
+    dataset = write(pa.Table.from_pylist(rows, schema=IMAGES))
+    version, places, digests = find_partition(dataset, store, "2026-03-02")
+    assert digests == sorted(row["digest"] for row in rows[1::2])
+    assert version.take(places, columns=["digest"])["digest"].to_pylist() == digests
+    assert find_partition(dataset, store, "2026-03-03")[2] == []
+    rebuilt = dataset.model_copy(update={"digest": digest_bytes(b"another")})
+    with pytest.raises(ArtifactNotFoundError, match="rebuilt"):
+        find_partition(rebuilt, store, "2026-03-02")

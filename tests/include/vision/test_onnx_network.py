@@ -8,7 +8,7 @@ from torch.nn import functional
 from include.errors import ContractViolationError
 from include.vision.export import export_graph, measure_parity
 from include.vision.onnx_network import OnnxNetwork, join_preprocessing
-from include.vision.releases import open_graph, run_graph
+from include.vision.releases import open_graph, run_graph, run_graph_with_embedding
 from include.vision.weights import wrap_graph
 from tests.include.foreign_models import SHEET, SIDE, export_onnx, make_network, make_sheet
 
@@ -68,6 +68,7 @@ def test_weights_that_an_old_graph_lists_as_inputs_are_none():
     joined = open_graph(exported)
     assert [one.name for one in joined.get_inputs()] == ["images"]
     assert np.allclose(run_graph(joined, IMAGES[0][None]), answer_by_hand(IMAGES[0]), atol=1e-5)
+    assert run_graph_with_embedding(joined, IMAGES[0][None])[1] is None
 
 
 def test_what_cannot_be_joined_says_so():
