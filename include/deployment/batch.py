@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from include.contracts import Contract, Count, DatasetRef, Digest, PartitionKey, ReleaseRef
-from include.errors import ArtifactNotFoundError, DataQualityError
+from include.errors import ArtifactNotFoundError, ContractViolationError, DataQualityError
 from include.ledger import Ledger
 from include.ledger.datasets import record_read
 from include.ledger.plans import list_plans
@@ -30,7 +30,6 @@ from include.vision.stored_images import Pixels, decode_stored
 
 ANSWERS = "predictions.parquet"
 LINEAGE = "lineage.json"
-CHUNK = 256
 BATCH = 64
 # More than anybody keeps.
 REVISIONS = 1_000_000
@@ -94,6 +93,7 @@ def score_partition(
 
     :raises DataQualityError: the partition holds no image.
     :raises NotCertifiedError: the release has no certificate that holds.
+    :raises ContractViolationError: the release is damaged, or answers with what is no number.
     """
     planned = [
         BatchShard(dataset=dataset, partition=partition, release=release, index=index, count=shards)
@@ -109,6 +109,7 @@ def score_shard(shard: BatchShard, store: Store) -> str:
 
     :raises DataQualityError: the partition holds no image.
     :raises NotCertifiedError: the release has no certificate that holds.
+    :raises ContractViolationError: the release is damaged, or answers with what is no number.
     """
     if store.exists(shard.address) or store.exists(_locate(shard)):
         return shard.address
@@ -123,11 +124,11 @@ def score_shard(shard: BatchShard, store: Store) -> str:
     graph = open_graph(bundle.graph)
 
     def answer(start: int) -> pa.Table:
-        stored = version.take(rows[start : start + CHUNK], columns=["image"])["image"].to_pylist()
-        return _answer(graph, bundle, [decode_stored(file) for file in stored], digests[start : start + CHUNK])
+        stored = version.take(rows[start : start + BATCH], columns=["image"])["image"].to_pylist()
+        return _answer(graph, bundle, [decode_stored(file) for file in stored], digests[start : start + BATCH])
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-        answers = pa.concat_tables([SCHEMA.empty_table(), *threads.map(answer, range(0, len(rows), CHUNK))])
+        answers = pa.concat_tables([SCHEMA.empty_table(), *threads.map(answer, range(0, len(rows), BATCH))])
     store.write(shard.address, _write(answers))
     return shard.address
 
@@ -179,18 +180,22 @@ def _locate(shard: BatchShard) -> str:
 def _answer(
     graph: onnxruntime.InferenceSession, bundle: Bundle, images: Sequence[Pixels], digests: list[str]
 ) -> pa.Table:
-    """Answer images of any sizes in batches of one size each, as a table in their order."""
+    """Answer images of any sizes, those of one size together, as a table in their order."""
     by_size: dict[tuple[int, ...], list[int]] = {}
     for position, image in enumerate(images):
         by_size.setdefault(image.shape, []).append(position)
-    batches = [same[start : start + BATCH] for same in by_size.values() for start in range(0, len(same), BATCH)]
-    parts = [_run(graph, bundle, [images[i] for i in batch], [digests[i] for i in batch]) for batch in batches]
-    order = np.argsort([i for batch in batches for i in batch])
+    parts = [_run(graph, bundle, [images[i] for i in same], [digests[i] for i in same]) for same in by_size.values()]
+    order = np.argsort([i for same in by_size.values() for i in same])
     return pa.concat_tables(parts).take(pa.array(order))
 
 
 def _run(graph: onnxruntime.InferenceSession, bundle: Bundle, images: Sequence[Pixels], digests: list[str]) -> pa.Table:
     probabilities, embedding = run_graph_with_embedding(graph, np.stack(images))
+    if not np.isfinite(probabilities).all():
+        raise ContractViolationError(
+            f"release {bundle.digest} answers one of the images {digests[0]} to {digests[-1]} with a probability that "
+            "is no number; nothing is published. Score with another release"
+        )
     classes = pa.array(bundle.manifest.classes)
     columns = {
         "digest": pa.array(digests),

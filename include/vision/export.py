@@ -12,11 +12,13 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from PIL import Image
 from torch import nn
 
-from include.vision.networks import Classifier
+from include.vision.networks import Classifier, find_head
 from include.vision.onnx_network import OnnxNetwork, join_preprocessing
-from include.vision.releases import GRAPH_INPUT, GRAPH_OUTPUT, run_graph
+from include.vision.releases import EMBEDDING_SIZE, GRAPH_EMBEDDING, GRAPH_INPUT, GRAPH_OUTPUT, run_graph
 
 BATCH = 64
+# Of the projection: every release sees an image in the same directions.
+SEED = 20031
 # Sides that no network takes as they are, so that the exporter cannot mistake one for a constant.
 TRACED_SHAPE = (2, 41, 53, 3)
 
@@ -33,6 +35,34 @@ class _Probabilities(nn.Module):
         return logits.softmax(dim=1)
 
 
+class _Embedded(nn.Module):
+    """Probabilities, and what the head is given: the penultimate features, float32 [N, up to 64].
+
+    More features than that are projected on 64 random directions of signs, which keeps the distances between images:
+    Achlioptas, Database-friendly random projections: Johnson-Lindenstrauss with binary coins, 2003.
+    """
+
+    directions: torch.Tensor | None
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.head = find_head(classifier.network)
+        features = classifier.network.get_parameter(f"{self.head}.weight").shape[1]
+        self.register_buffer("directions", _draw_directions(features) if features > EMBEDDING_SIZE else None)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        given: list[torch.Tensor] = []
+        layer = self.classifier.network.get_submodule(self.head)
+        watch = layer.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+        try:
+            logits = self.classifier(images)
+        finally:
+            watch.remove()
+        features = given[0].flatten(2).mean(dim=2) if given[0].ndim > 2 else given[0]
+        return logits.softmax(dim=1), features if self.directions is None else features @ self.directions
+
+
 class _Prepared(nn.Module):
     def __init__(self, preprocess: nn.Module, network: OnnxNetwork) -> None:
         super().__init__()
@@ -46,19 +76,27 @@ class _Prepared(nn.Module):
 def export_graph(classifier: Classifier) -> bytes:
     """Export preprocessing, network and softmax as one graph: uint8 [N, H, W, 3] in, float32 [N, classes] out.
 
-    The same weights give the same bytes.
+    A second output holds the embedding, float32 [N, up to 64]; imported ONNX graphs have none. The same weights give
+    the same bytes.
     """
     network = classifier.network
     if isinstance(network, OnnxNetwork):
-        graph = join_preprocessing(_trace(_Prepared(classifier.preprocess, network), "pixels"), network)
+        graph = join_preprocessing(_trace(_Prepared(classifier.preprocess, network), ["pixels"]), network)
     else:
-        graph = _trace(_Probabilities(classifier), GRAPH_OUTPUT)
+        graph = _trace(_Embedded(classifier), [GRAPH_OUTPUT, GRAPH_EMBEDDING])
     onnx.checker.check_model(graph, full_check=True)
     serialized: bytes = graph.SerializeToString(deterministic=True)
     return serialized
 
 
-def _trace(module: nn.Module, output: str) -> onnx.ModelProto:
+def _draw_directions(features: int) -> torch.Tensor:
+    """Draw unit-length signs, float32 [features, 64], from bits that NumPy promises never to change."""
+    words = np.random.PCG64(SEED).random_raw(features)
+    signs = np.unpackbits(words.view(np.uint8)).reshape(features, EMBEDDING_SIZE).astype(np.float32) * 2 - 1
+    return torch.from_numpy(signs / np.float32(np.sqrt(EMBEDDING_SIZE)))
+
+
+def _trace(module: nn.Module, outputs: list[str]) -> onnx.ModelProto:
     with warnings.catch_warnings():
         # The exporter warns about its own deprecated calls, which nobody here can change.
         warnings.simplefilter("ignore")
@@ -67,7 +105,7 @@ def _trace(module: nn.Module, output: str) -> onnx.ModelProto:
             (torch.zeros(TRACED_SHAPE, dtype=torch.uint8),),
             dynamo=True,
             input_names=[GRAPH_INPUT],
-            output_names=[output],
+            output_names=outputs,
             dynamic_shapes={"images": {axis: torch.export.Dim(name) for axis, name in enumerate(("N", "H", "W"))}},
             verbose=False,
         )

@@ -76,6 +76,21 @@ def read_rows(dataset: DatasetRef, store: Store, columns: Sequence[str]) -> pa.T
     return _read(open_version(dataset, store), dataset, store, columns).select(columns)
 
 
+def find_partition(
+    dataset: DatasetRef, store: Store, partition: str
+) -> tuple[lance.LanceDataset, NDArray[np.int64], list[str]]:
+    """Return a dataset version with the rows and digests of all images of a partition, in the order of digests.
+
+    No label comes with them: answers to these images are no evidence of how good a model is.
+
+    :raises ArtifactNotFoundError: the version is gone, or holds other content than the one referred to.
+    """
+    version = open_version(dataset, store)
+    rows = _read(version, dataset, store, [])
+    rows = rows.filter(pc.equal(rows["partition"], partition)).sort_by("digest")
+    return version, rows[ROW].to_numpy(), rows["digest"].to_pylist()
+
+
 def open_version(dataset: DatasetRef, store: Store) -> lance.LanceDataset:
     """Open a dataset version, its content unchecked.
 

@@ -20,6 +20,8 @@ CERTIFICATE = "certificate.json"
 REFERENCE = "reference.parquet"
 GRAPH_INPUT = "images"
 GRAPH_OUTPUT = "probabilities"
+GRAPH_EMBEDDING = "embedding"
+EMBEDDING_SIZE = 64
 
 
 class DecodingLimits(Contract):
@@ -64,7 +66,7 @@ class Bundle:
 
     @property
     def graph(self) -> Path:
-        """ONNX graph: uint8 [N, H, W, 3] in, float32 probabilities [N, classes] out."""
+        """ONNX graph: uint8 [N, H, W, 3] in, float32 probabilities [N, classes] and embedding [N, up to 64] out."""
         return self.folder / GRAPH
 
     @property
@@ -142,3 +144,16 @@ def run_graph(graph: onnxruntime.InferenceSession, images: NDArray[np.uint8]) ->
     """Return the probabilities, float32 [N, classes], of one batch of images, uint8 [N, H, W, 3]."""
     probabilities: NDArray[np.float32] = graph.run([GRAPH_OUTPUT], {GRAPH_INPUT: images})[0]
     return probabilities
+
+
+def run_graph_with_embedding(
+    graph: onnxruntime.InferenceSession, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return the probabilities, float32 [N, classes], and the embedding, float32 [N, up to 64], of one batch.
+
+    The embedding is None where the graph has none: it was imported, or exported before there were embeddings.
+    """
+    outputs = [GRAPH_OUTPUT]
+    outputs += [one.name for one in graph.get_outputs() if one.name == GRAPH_EMBEDDING]
+    probabilities, *embedding = graph.run(outputs, {GRAPH_INPUT: images})
+    return probabilities, embedding[0] if embedding else None
