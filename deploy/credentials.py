@@ -23,6 +23,7 @@ class Credentials:
     fernet_key: str
     jwt_secret: str
     api_secret_key: str
+    serving_token: str
 
 
 def ensure_credentials(home: Home) -> bool:

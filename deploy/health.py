@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
+from deploy.databases import is_answering
 from deploy.home import Home
 from deploy.launch import count_starts
-from deploy.parts import PART_NAMES
-from deploy.postgres import is_answering
+from deploy.parts import FRONT, name_parts, name_replicas
 from deploy.supervision import Supervisor
 
 MEBIBYTE = 1024 * 1024
@@ -39,7 +40,7 @@ class PartStatus:
 def read_status(home: Home) -> list[PartStatus]:
     """Look at every part of a running stack."""
     described = Supervisor(home).describe()
-    return [_inspect(home, described[name]) for name in PART_NAMES]
+    return [_inspect(home, described[name]) for name in name_parts(home.replicas)]
 
 
 def is_healthy(home: Home, info: dict[str, Any]) -> bool:
@@ -54,6 +55,8 @@ def is_healthy(home: Home, info: dict[str, Any]) -> bool:
         return is_answering(home)
     if info["name"] in HEARTBEATS:
         return _beats(home, info["name"], datetime.fromtimestamp(info["start"], UTC))
+    if info["name"] in name_replicas(home.replicas):
+        return _read_json("http://replica/healthz", home.find_socket(info["name"])) is not None
     return _read_json(_health_url(home, info["name"])) is not None
 
 
@@ -82,7 +85,7 @@ def _health_url(home: Home, name: str) -> str:
     return {
         "mlflow": f"{home.mlflow_url}/health",
         "api-server": f"{home.airflow_url}/api/v2/version",
-        "serving": f"{home.serving_url}/healthz",
+        FRONT: f"{home.serving_url}/healthz",
     }[name]
 
 
@@ -97,9 +100,11 @@ def _beats(home: Home, name: str, started: datetime) -> bool:
     return health["status"] == "healthy" and datetime.fromisoformat(latest) >= started
 
 
-def _read_json(url: str) -> httpx.Response | None:
+def _read_json(url: str, socket: Path | None = None) -> httpx.Response | None:
+    transport = httpx.HTTPTransport(uds=str(socket)) if socket else None
     try:
-        answer = httpx.get(url, timeout=5, trust_env=False)
+        with httpx.Client(transport=transport, timeout=5, trust_env=False) as client:
+            answer = client.get(url)
     except httpx.HTTPError:
         return None
     return answer if answer.is_success else None

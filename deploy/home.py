@@ -6,7 +6,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -27,6 +27,8 @@ LONGEST_SOCKET_PATH = 100
 
 Read = TypeVar("Read")
 Port = Annotated[int, Field(ge=1, le=65535)]
+Replicas = Annotated[int, Field(ge=1, le=16)]
+REPLICAS = 2
 
 
 class Ports(Contract):
@@ -47,12 +49,19 @@ class _PortSettings(BaseSettings):
     postgres_port: Port | None = None
 
 
+class _ReplicaSettings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="WINDHOVER_")
+
+    serving_replicas: Replicas | None = None
+
+
 @dataclass(frozen=True)
 class Home:
-    """One home folder. Nothing of a stack lies outside it but a socket whose path would be too long."""
+    """One home folder. Nothing of a stack lies outside it but sockets whose path would be too long."""
 
     settings: Settings
     ports: Ports
+    replicas: int = REPLICAS
 
     @property
     def root(self) -> Path:
@@ -95,9 +104,18 @@ class Home:
         return self.root / "cache"
 
     @property
+    def front(self) -> Path:
+        """What nginx writes, and its configuration."""
+        return self.run / "front"
+
+    @property
     def socket(self) -> Path:
         """The supervisor's Unix socket."""
         return _socket_of(self.root)
+
+    def find_socket(self, part: str) -> Path:
+        """Return the Unix socket of a serving process."""
+        return self.socket.with_name(f"{part}.sock")
 
     @property
     def passwords(self) -> Path:
@@ -141,24 +159,34 @@ class Home:
             "WINDHOVER_SERVING_URI": self.serving_url,
         }
 
-    def remember_ports(self) -> None:
-        """Keep the chosen ports for commands that are given none."""
+    def remember_choices(self) -> None:
+        """Keep the chosen ports for commands that are given none, and the number of replicas while the stack runs."""
         write_atomically(_ports_file(self.root), self.ports.model_dump_json(indent=2).encode())
+        write_atomically(_replicas_file(self.root), str(self.replicas).encode())
 
 
 def open_home() -> Home:
-    """Read the home folder and its ports: a running stack's, else the environment's, the last `up`'s, the defaults."""
+    """Read the home folder and its ports: a running stack's, else the environment's, the last `up`'s, the defaults.
+
+    The number of replicas is a running stack's, else the environment's, else the default.
+    """
     settings = _valid(load_settings)
     root = settings.home.resolve()
-    used, wanted = _read_ports(root), read_wanted_ports()
-    chosen = wanted | used if _is_supervised(root) else used | wanted
-    return Home(settings, _valid(lambda: Ports.model_validate(chosen)))
+    used, wanted, runs = _read_ports(root), read_wanted_ports(), _is_supervised(root)
+    ports = _valid(lambda: Ports.model_validate(wanted | used if runs else used | wanted))
+    replicas = _read_replicas(root) if runs else read_wanted_replicas()
+    return Home(settings, ports, replicas or REPLICAS)
 
 
 def read_wanted_ports() -> dict[str, int]:
     """Return the ports the environment asks for, by part."""
     settings = _valid(_PortSettings)
     return {name.removesuffix("_port"): port for name, port in settings if port is not None}
+
+
+def read_wanted_replicas() -> int | None:
+    """Return the number of serving processes the environment asks for."""
+    return _valid(_ReplicaSettings).serving_replicas
 
 
 @contextmanager
@@ -195,6 +223,16 @@ def _is_supervised(root: Path) -> bool:
 
 def _ports_file(root: Path) -> Path:
     return root / "ports.json"
+
+
+def _replicas_file(root: Path) -> Path:
+    return root / "run" / "replicas"
+
+
+def _read_replicas(root: Path) -> int | None:
+    with suppress(FileNotFoundError):
+        return int(_replicas_file(root).read_text())
+    return None
 
 
 def _read_ports(root: Path) -> dict[str, int]:

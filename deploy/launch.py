@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 
 from deploy.credentials import load_credentials
+from deploy.front import write_front
 from deploy.home import Home, open_home
-from deploy.parts import PART_MARKER, describe_parts, shared_environment
-from deploy.postgres import find_account, is_answering
+from deploy.parts import FRONT, PART_MARKER, describe_parts, name_replicas, shared_environment
+from deploy.postgres import find_account
 from deploy.processes import reap
 
 DATABASE_SECONDS = 60
@@ -24,7 +25,10 @@ def main() -> None:
     environment = shared_environment(home) | part.environment | {PART_MARKER: part.name}
     if part.name == "postgres":
         _become_account()
-    else:
+    if part.name == FRONT:
+        write_front(home, name_replicas(home.replicas))
+        os.chdir(home.front)
+    if part.needs_database:
         _wait_for_database(home)
     os.execve(part.command[0], part.command, environment)
 
@@ -55,6 +59,9 @@ def _become_account() -> None:
 
 
 def _wait_for_database(home: Home) -> None:
+    # Imported late: a serving process that was killed is back sooner without.
+    from deploy.databases import is_answering
+
     deadline = time.monotonic() + DATABASE_SECONDS
     while not is_answering(home) and time.monotonic() < deadline:
         time.sleep(0.2)

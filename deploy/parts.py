@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deploy.airflow_environment import airflow_environment
 from deploy.credentials import Credentials
+from deploy.front import front_command
 from deploy.home import LOOPBACK, Home
 from deploy.postgres import postgres_command
 from include.settings import REPOSITORY
@@ -14,42 +15,57 @@ from include.settings import REPOSITORY
 # Every process of a stack carries these, so that what a killed one leaves behind can be found.
 STACK_MARKER = "WINDHOVER_STACK"
 PART_MARKER = "WINDHOVER_PART"
+TOKEN = "WINDHOVER_SERVING_TOKEN"  # noqa: S105 - the name of a variable
+FRONT = "front"
 _FOREIGN = ("AIRFLOW", "MLFLOW_", "PG", "WINDHOVER_", "PYTHON", "VIRTUAL_ENV")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One program under the supervisor."""
+    """One program under the supervisor.
+
+    :ivar needs_database: Whether it waits for PostgreSQL before it starts; serving starts from what it remembers.
+    """
 
     name: str
     command: list[str]
     environment: dict[str, str] = field(repr=False)
     url: str = ""
+    needs_database: bool = True
 
 
 def describe_parts(home: Home, credentials: Credentials) -> dict[str, Part]:
     """Return every part by name, in the order in which they are shown."""
-    airflow = airflow_environment(home, credentials)
+    token = {TOKEN: credentials.serving_token}
+    airflow = airflow_environment(home, credentials) | token
     airflow_command = [sys.executable, "-m", "airflow"]
     no_log_server = "--skip-serve-logs"  # it would listen on every address; the logs lie on this machine anyway
+    ledger = {"WINDHOVER_LEDGER_URI": home.database_url("windhover")}
     parts = [
-        Part("postgres", postgres_command(home), {}, f"{LOOPBACK}:{home.ports.postgres}"),
+        Part("postgres", postgres_command(home), {}, f"{LOOPBACK}:{home.ports.postgres}", needs_database=False),
         Part("mlflow", _mlflow_command(home), _mlflow_environment(home), home.mlflow_url),
         Part("api-server", [*airflow_command, "api-server"], airflow, home.airflow_url),
         Part("scheduler", [*airflow_command, "scheduler", no_log_server], airflow),
         Part("dag-processor", [*airflow_command, "dag-processor"], airflow),
         Part("triggerer", [*airflow_command, "triggerer", no_log_server], airflow),
-        Part(
-            "serving",
-            _serving_command(home),
-            {"WINDHOVER_LEDGER_URI": home.database_url("windhover")},
-            home.serving_url,
+        *(
+            Part(name, _serving_command(home, name), ledger | token, needs_database=False)
+            for name in name_replicas(home.replicas)
         ),
+        Part(FRONT, front_command(home), {}, home.serving_url, needs_database=False),
     ]
     return {part.name: part for part in parts}
 
 
-PART_NAMES = ("postgres", "mlflow", "api-server", "scheduler", "dag-processor", "triggerer", "serving")
+def name_parts(replicas: int) -> tuple[str, ...]:
+    """Return the names of all parts, in the order in which they are shown."""
+    airflow = ("api-server", "scheduler", "dag-processor", "triggerer")
+    return ("postgres", "mlflow", *airflow, *name_replicas(replicas), FRONT)
+
+
+def name_replicas(replicas: int) -> tuple[str, ...]:
+    """Return the names of the serving processes."""
+    return tuple(f"serving-{number}" for number in range(1, replicas + 1))
 
 
 def shared_environment(home: Home) -> dict[str, str]:
@@ -91,5 +107,5 @@ def _mlflow_environment(home: Home) -> dict[str, str]:
     }
 
 
-def _serving_command(home: Home) -> list[str]:
-    return [sys.executable, "-m", "include.serving", "--port", str(home.ports.serving)]
+def _serving_command(home: Home, name: str) -> list[str]:
+    return [sys.executable, "-m", "include.serving", "--name", name, "--socket", str(home.find_socket(name))]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import psutil
 
+from deploy.front import NGINX
 from deploy.home import Home
-from deploy.parts import PART_MARKER, STACK_MARKER
+from deploy.parts import FRONT, PART_MARKER, STACK_MARKER
 from deploy.postgres import BINARIES
 
 STOP_SECONDS = 20
@@ -36,12 +37,18 @@ def _belongs(process: psutil.Process, home: Home, part: str | None) -> bool:
         carried = process.environ()
         if carried.get(STACK_MARKER) == str(home.root):
             return part is None or carried.get(PART_MARKER) == part
-        # PostgreSQL writes its titles over its environment, yet always works inside its data folder.
-        if part not in {None, "postgres"} or process.cwd() != str(home.database):
-            return False
-        return Path(process.exe()).is_relative_to(BINARIES.resolve())
+        # These write their titles over their environment, yet always work inside a folder of their own.
+        programs = {"postgres": (home.database, BINARIES), FRONT: (home.front, NGINX.parent)}
+        return any(
+            part in {None, name} and process.cwd() == str(folder) and _lies_in(process, binaries)
+            for name, (folder, binaries) in programs.items()
+        )
     except (psutil.Error, OSError):
         return False
+
+
+def _lies_in(process: psutil.Process, folder: Path) -> bool:
+    return Path(process.exe()).is_relative_to(folder.resolve())
 
 
 def _signal(send: Callable[[], None]) -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from deploy.errors import StackError
 from deploy.health import PartStatus, read_status
 from deploy.home import Home, open_home
-from deploy.parts import PART_NAMES
+from deploy.parts import FRONT, TOKEN, name_parts
 from deploy.processes import find_processes
 from deploy.startup import bring_down, bring_up
 from deploy.supervision import Supervisor
@@ -65,14 +65,15 @@ def status() -> None:
 
 @application.command()
 def logs(
-    part: Annotated[str, typer.Argument(help=f"One of {', '.join(PART_NAMES)}; all unless given.")] = "",
+    part: Annotated[str, typer.Argument(help="One of the parts that `status` shows; all unless given.")] = "",
 ) -> None:
     """Follow the logs until Ctrl-C."""
     with _explained():
         home = open_home()
-        if part and part not in PART_NAMES:
-            raise StackError(f"no part {part!r}; the parts are {', '.join(PART_NAMES)}")
-        files = [home.logs / f"{name}.log" for name in ([part] if part else PART_NAMES)]
+        names = name_parts(home.replicas)
+        if part and part not in names:
+            raise StackError(f"no part {part!r}; the parts are {', '.join(names)}")
+        files = [home.logs / f"{name}.log" for name in ([part] if part else names)]
         present = [str(file) for file in files if file.exists()]
         if not present:
             raise StackError(f"no logs in {home.logs}; `make up` starts a stack there")
@@ -86,6 +87,9 @@ def env() -> None:
         home = open_home()
         for name, value in {**home.locations(), "WINDHOVER_LEDGER_URI": home.database_url("windhover")}.items():
             typer.echo(f"export {name}={shlex.quote(value)}")
+        # Read by the shell itself, so that the token is on no screen.
+        token = home.secrets / "serving_token"
+        typer.echo(f'export {TOKEN}="$(cat {shlex.quote(str(token))})"')
 
 
 def _describe_absence(home: Home) -> str:
@@ -100,7 +104,7 @@ def _tabulate(home: Home, parts: list[PartStatus]) -> Table:
     for heading in ("part", "state", "pid", "uptime", "restarts", "RSS MB", "URL"):
         table.add_column(heading, no_wrap=True)
     urls = {"postgres": f"127.0.0.1:{home.ports.postgres}", "mlflow": home.mlflow_url}
-    urls |= {"api-server": home.airflow_url, "serving": home.serving_url}
+    urls |= {"api-server": home.airflow_url, FRONT: home.serving_url}
     for part in parts:
         colour = "green" if part.healthy else "red"
         state = f"[{colour}]{part.state}[/]" + (f" {part.detail}" if part.detail else "")

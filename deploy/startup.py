@@ -17,18 +17,14 @@ from rich.console import Console
 from deploy.airflow_environment import locate_lineage
 from deploy.airflow_settings import apply_airflow_settings
 from deploy.credentials import ADMIN, ensure_credentials, load_credentials
+from deploy.databases import ensure_databases, note_migrated_version, read_migrated_version
 from deploy.errors import StackError
 from deploy.health import is_healthy
-from deploy.home import Home, private_umask, read_wanted_ports
+from deploy.home import Home, private_umask, read_wanted_ports, read_wanted_replicas
 from deploy.launch import count_starts, starts_file
-from deploy.parts import PART_NAMES, describe_parts, shared_environment
+from deploy.parts import FRONT, describe_parts, name_parts, name_replicas, shared_environment
 from deploy.ports import check_ports
-from deploy.postgres import (
-    ensure_data_folder,
-    ensure_databases,
-    note_migrated_version,
-    read_migrated_version,
-)
+from deploy.postgres import ensure_data_folder
 from deploy.processes import find_processes, reap
 from deploy.supervision import Supervisor
 from include.ledger import Ledger
@@ -44,9 +40,9 @@ def bring_up(home: Home, console: Console) -> None:
     with _exclusively(home, console):
         began = time.monotonic()
         if Supervisor(home).is_running():
-            _check_same_ports(home)
+            _check_same_choices(home)
         else:
-            _prepare(home, console)
+            prepare_home(home, console)
             Supervisor(home).launch()
         with console.status("starting the stack"):
             _Startup(home, console).run()
@@ -65,7 +61,8 @@ def bring_down(home: Home, console: Console) -> None:
             if Supervisor(home).is_running():
                 Supervisor(home).shut_down()
             left = reap(home)
-        home.socket.unlink(missing_ok=True)
+        for socket in (home.socket, *map(home.find_socket, name_replicas(home.replicas))):
+            socket.unlink(missing_ok=True)
         console.print("stack is down" + (f"; {left} leftover processes were ended" if left else ""))
 
 
@@ -81,7 +78,8 @@ def _exclusively(home: Home, console: Console) -> Iterator[None]:
         yield
 
 
-def _prepare(home: Home, console: Console) -> None:
+def prepare_home(home: Home, console: Console) -> None:
+    """End what an earlier stack left, then make everything in a home that must be there before its parts start."""
     if left := reap(home):
         console.print(f"{left} processes of a stack whose supervisor died were ended")
     check_ports(home)
@@ -99,18 +97,23 @@ def _prepare(home: Home, console: Console) -> None:
         console.print(
             f"opened {opened} to passers-by (chmod o+x): PostgreSQL does not run as root and must get through"
         )
-    for name in PART_NAMES:
+    for name in name_parts(home.replicas):
         starts_file(home, name).unlink(missing_ok=True)
-    home.remember_ports()
+    home.remember_choices()
 
 
-def _check_same_ports(home: Home) -> None:
+def _check_same_choices(home: Home) -> None:
     running = home.ports.model_dump()
     for part, port in read_wanted_ports().items():
         if port != running[part]:
             raise StackError(
                 f"the stack runs already, with {part} on port {running[part]}; `make down` to move it to {port}"
             )
+    wanted = read_wanted_replicas() or home.replicas
+    if wanted != home.replicas:
+        raise StackError(
+            f"the stack runs already, with {home.replicas} serving replicas; `make down` to start it with {wanted}"
+        )
 
 
 def _check_disk(folder: Path) -> None:
@@ -152,7 +155,8 @@ class _Startup:
 
     def _start_serving(self) -> None:
         Ledger(self.home.database_url("windhover")).migrate()
-        self._start("serving")
+        self._start(*name_replicas(self.home.replicas))
+        self._start(FRONT)
 
     def _migrate(self, database: str, package: str, part: str, command: list[str]) -> None:
         installed = version(package)
@@ -205,4 +209,5 @@ def _show_access(home: Home, console: Console) -> None:
     password = home.secrets / "admin_password"
     console.print(f"Airflow  {home.airflow_url}  (user {ADMIN}, password in {password})", soft_wrap=True)
     console.print(f"MLflow   {home.mlflow_url}")
-    console.print(f"Serving  {home.serving_url}")
+    token = home.secrets / "serving_token"
+    console.print(f"Serving  {home.serving_url}  (token in {token})", soft_wrap=True)

@@ -13,7 +13,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from deploy.errors import StackError
 from deploy.home import Home, private_umask
-from deploy.parts import PART_NAMES, shared_environment
+from deploy.parts import FRONT, name_parts, shared_environment
 from deploy.processes import find_processes
 from include.storage import write_atomically
 
@@ -55,6 +55,9 @@ stdout_logfile=logs/{name}.log
 stdout_logfile_maxbytes={size}
 stdout_logfile_backups=2
 """
+
+# PostgreSQL ends its sessions at once; nginx answers what it has begun.
+_STOP_SIGNALS = {"postgres": "INT", FRONT: "QUIT"}
 
 # Stopping goes by group, the highest priority first: PostgreSQL outlives whoever writes to it.
 _GROUPS = """
@@ -122,10 +125,9 @@ def render_configuration(home: Home) -> str:
     """Write the supervisor's configuration; it holds no secret."""
     socket = f"run/{home.socket.name}" if home.socket.parent == home.run else home.socket
     values = {"size": LOG_BYTES, "wait": STOP_SECONDS, "socket": socket}
-    programs = [
-        _PROGRAM.format(name=name, signal="INT" if name == "postgres" else "TERM", **values) for name in PART_NAMES
-    ]
-    services = _GROUPS.format(services=",".join(name for name in PART_NAMES if name != "postgres"))
+    names = name_parts(home.replicas)
+    programs = [_PROGRAM.format(name=name, signal=_STOP_SIGNALS.get(name, "TERM"), **values) for name in names]
+    services = _GROUPS.format(services=",".join(name for name in names if name != "postgres"))
     return _HEAD.format(**values) + "".join(programs) + services
 
 

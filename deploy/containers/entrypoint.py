@@ -40,7 +40,10 @@ def _mlflow(home: ContainerHome) -> tuple[list[str], dict[str, str]]:
 
 
 def _serving(home: ContainerHome) -> tuple[list[str], dict[str, str]]:
-    return [sys.executable, "-m", "include.serving"], {"WINDHOVER_LEDGER_URI": home.database_url("windhover")}
+    return [sys.executable, "-m", "include.serving"], {
+        "WINDHOVER_LEDGER_URI": home.database_url("windhover"),
+        "WINDHOVER_SERVING_TOKEN": home.read_secret("serving_token"),
+    }
 
 
 def _airflow_environment(home: ContainerHome) -> dict[str, str]:

@@ -5,5 +5,5 @@ pip install --no-cache-dir --no-deps --quiet --root-user-action=ignore --target 
     "$(grep -E '^uv==' requirements.lock)"
 PATH=/opt/uv/bin:$PATH
 uv venv --quiet --python "$(command -v python)" /opt/venv
-uv pip install --no-cache --quiet --compile-bytecode --python /opt/venv/bin/python "$@"
+uv pip install --no-cache --quiet --python /opt/venv/bin/python "$@"
 rm -r /opt/uv

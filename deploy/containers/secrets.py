@@ -20,6 +20,7 @@ NAMES = (
     "airflow_database_password",
     "mlflow_database_password",
     "windhover_database_password",
+    "serving_token",
 )
 
 

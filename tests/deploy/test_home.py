@@ -1,4 +1,5 @@
 import json
+import socket
 
 import pytest
 import sqlalchemy as sa
@@ -12,16 +13,40 @@ from include.settings import Settings
 def environment(monkeypatch, tmp_path):
     for part in ("AIRFLOW", "MLFLOW", "SERVING", "POSTGRES"):
         monkeypatch.delenv(f"WINDHOVER_{part}_PORT", raising=False)
+    monkeypatch.delenv("WINDHOVER_SERVING_REPLICAS", raising=False)
     monkeypatch.setenv("WINDHOVER_HOME", str(tmp_path))
 
 
 def test_ports_come_from_the_environment_then_the_last_start_then_the_defaults(monkeypatch):
     monkeypatch.setenv("WINDHOVER_MLFLOW_PORT", "5501")
-    open_home().remember_ports()
+    open_home().remember_choices()
     monkeypatch.delenv("WINDHOVER_MLFLOW_PORT")
     assert open_home().ports == Ports(mlflow=5501)
     monkeypatch.setenv("WINDHOVER_MLFLOW_PORT", "5502")
     assert open_home().ports == Ports(mlflow=5502)
+
+
+def test_the_number_of_replicas_is_the_running_stacks_else_the_environments(monkeypatch):
+    assert open_home().replicas == 2
+    monkeypatch.setenv("WINDHOVER_SERVING_REPLICAS", "3")
+    home = open_home()
+    assert home.replicas == 3
+    home.remember_choices()
+    monkeypatch.setenv("WINDHOVER_SERVING_REPLICAS", "4")
+    assert open_home().replicas == 4
+    with socket.socket(socket.AF_UNIX) as supervisor:
+        supervisor.bind(str(home.socket))
+        supervisor.listen()
+        assert open_home().replicas == 3
+        monkeypatch.delenv("WINDHOVER_SERVING_REPLICAS")
+        assert open_home().replicas == 3
+
+
+@pytest.mark.parametrize("value", ["0", "17", "two"])
+def test_an_impossible_number_of_replicas_names_its_variable(monkeypatch, value):
+    monkeypatch.setenv("WINDHOVER_SERVING_REPLICAS", value)
+    with pytest.raises(StackError, match="WINDHOVER_SERVING_REPLICAS"):
+        open_home()
 
 
 @pytest.mark.parametrize("value", ["0", "65536", "http"])
@@ -41,6 +66,7 @@ def test_a_long_home_gets_a_short_socket(tmp_path):
     deep = Home(Settings(home=tmp_path / ("x" * 120)), Ports())
     other = Home(Settings(home=tmp_path / ("y" * 120)), Ports())
     assert len(str(deep.socket)) <= LONGEST_SOCKET_PATH
+    assert len(str(deep.find_socket("serving-16"))) <= LONGEST_SOCKET_PATH + len("serving-16") - len("supervisor")
     assert deep.socket != other.socket
     assert Home(Settings(home="/h"), Ports()).socket.is_relative_to("/h")
 

@@ -1,9 +1,27 @@
+import dataclasses
+
+import pytest
+
 from deploy.credentials import load_credentials
-from deploy.parts import PART_NAMES, STACK_MARKER, describe_parts, shared_environment
+from deploy.parts import STACK_MARKER, describe_parts, name_parts, name_replicas, shared_environment
+
+AIRFLOW = {"api-server", "scheduler", "dag-processor", "triggerer"}
 
 
-def test_the_names_are_the_parts(home):
-    assert tuple(describe_parts(home, load_credentials(home))) == PART_NAMES
+@pytest.mark.parametrize("replicas", [1, 2, 5])
+def test_the_names_are_the_parts(home, replicas):
+    parts = describe_parts(dataclasses.replace(home, replicas=replicas), load_credentials(home))
+    assert tuple(parts) == name_parts(replicas)
+    assert sum(name.startswith("serving-") for name in parts) == replicas
+
+
+def test_every_replica_has_a_name_and_a_socket_of_its_own(home):
+    parts = describe_parts(home, load_credentials(home))
+    for name in name_replicas(2):
+        command = parts[name].command
+        assert command[command.index("--name") + 1] == name
+        assert command[command.index("--socket") + 1] == str(home.find_socket(name))
+        assert not parts[name].needs_database
 
 
 def test_no_command_line_carries_a_secret(home):
@@ -12,12 +30,15 @@ def test_no_command_line_carries_a_secret(home):
     assert [secret for secret in vars(credentials).values() if secret in words] == []
 
 
-def test_only_airflow_knows_airflows_keys_and_only_serving_the_ledger(home):
+def test_every_part_knows_no_secret_but_those_it_needs(home):
     credentials = load_credentials(home)
     parts = describe_parts(home, credentials)
     knows_keys = {part.name for part in parts.values() if credentials.jwt_secret in part.environment.values()}
-    assert knows_keys == {"api-server", "scheduler", "dag-processor", "triggerer"}
-    assert {part.name for part in parts.values() if "WINDHOVER_LEDGER_URI" in part.environment} == {"serving"}
+    knows_token = {part.name for part in parts.values() if credentials.serving_token in part.environment.values()}
+    replicas = set(name_replicas(home.replicas))
+    assert knows_keys == AIRFLOW
+    assert knows_token == AIRFLOW | replicas
+    assert {part.name for part in parts.values() if "WINDHOVER_LEDGER_URI" in part.environment} == replicas
 
 
 def test_the_callers_own_settings_do_not_leak_in(home, monkeypatch):

@@ -8,7 +8,7 @@ from deploy import postgres
 from deploy.credentials import ensure_credentials, load_credentials
 from deploy.errors import StackError
 from deploy.home import Home, Ports
-from deploy.postgres import ensure_data_folder, is_answering, postgres_command
+from deploy.postgres import ensure_data_folder, postgres_command
 from include.settings import Settings
 
 
@@ -53,7 +53,3 @@ def test_the_command_holds_no_password_and_opens_no_socket(reachable_home):
     assert load_credentials(reachable_home).postgres_password not in words
     assert "listen_addresses=127.0.0.1" in words
     assert "unix_socket_directories= " in words
-
-
-def test_a_server_that_is_not_there_does_not_answer(reachable_home):
-    assert is_answering(reachable_home) is False

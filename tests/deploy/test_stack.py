@@ -1,7 +1,9 @@
+import subprocess
+
 import pytest
 from typer.testing import CliRunner
 
-from deploy.parts import PART_NAMES
+from deploy.parts import name_parts
 from deploy.stack import application
 
 runner = CliRunner()
@@ -46,11 +48,16 @@ def test_up_where_nothing_can_be_written_is_one_line(monkeypatch):
 def test_logs_of_an_unknown_part_names_the_parts():
     result = runner.invoke(application, ["logs", "webserver"])
     assert result.exit_code == 1
-    assert all(name in result.output for name in PART_NAMES)
+    assert all(name in result.output for name in name_parts(2))
 
 
-def test_env_prints_what_a_shell_can_read(empty_home):
+def test_env_prints_what_a_shell_can_read_and_no_secret(empty_home):
+    (empty_home / "secrets").mkdir(parents=True)
+    (empty_home / "secrets" / "serving_token").write_text("hidden")
     result = runner.invoke(application, ["env"])
     assert result.exit_code == 0
     assert f"export WINDHOVER_STORE={empty_home}/store" in result.output
     assert all(line.startswith("export WINDHOVER_") for line in result.output.splitlines())
+    assert "hidden" not in result.output
+    script = f'{result.output}\necho "$WINDHOVER_SERVING_TOKEN"'
+    assert subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout == "hidden\n"

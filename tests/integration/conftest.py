@@ -65,6 +65,7 @@ class RunningStack:
     landing: Path
     environment: dict[str, str]
     password: str
+    serving: httpx.Client
     airflow: httpx.Client
     first_output: str
 
@@ -144,6 +145,7 @@ def stack() -> Iterator[RunningStack]:
         running = describe(home, environment, done.stdout)
         yield running
         running.airflow.close()
+        running.serving.close()
     finally:
         assert keeper.stdin is not None
         keeper.stdin.close()
@@ -158,6 +160,10 @@ def describe(home: Path, environment: dict[str, str], output: str) -> RunningSta
     airflow_url = f"http://127.0.0.1:{environment['WINDHOVER_AIRFLOW_PORT']}"
     password = (home / "secrets" / "admin_password").read_text()
     airflow = httpx.Client(base_url=airflow_url, timeout=60, trust_env=False)
+    token = (home / "secrets" / "serving_token").read_text()
+    # A shell would have read it from the file itself.
+    located["WINDHOVER_SERVING_TOKEN"] = token
+    asking = {"Authorization": f"Bearer {token}"}
     answer = airflow.post("/auth/token", json={"username": "admin", "password": password})
     airflow.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
     return RunningStack(
@@ -171,6 +177,7 @@ def describe(home: Path, environment: dict[str, str], output: str) -> RunningSta
         landing=Path(located["WINDHOVER_LANDING"]),
         environment=environment | located,
         password=password,
+        serving=httpx.Client(base_url=located["WINDHOVER_SERVING_URI"], headers=asking, timeout=60, trust_env=False),
         airflow=airflow,
         first_output=output,
     )

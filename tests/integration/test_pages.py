@@ -8,11 +8,12 @@ import pytest
 from examples.camera import CLEAN_LENS, LIVE_SPECIMENS, photograph
 from include.ledger.datasets import find_latest_dataset, list_partitions, list_versions
 from include.ledger.models import find_alias
+from include.ledger.plans import find_plan
 from include.vision.images import read_rows
 
 pytestmark = [pytest.mark.integration, pytest.mark.browser]
 
-DAGS = ("ingest_images", "train_model", "promote_model", "deploy_model", "monitor_model")
+DAGS = ("ingest_images", "train_model", "promote_model", "deploy_model", "switch_release", "monitor_model")
 
 
 @pytest.fixture
@@ -112,7 +113,8 @@ def number(value):
         pytest.param("promote_model", "register_model", "Model card", "digits", id="model-card"),
         pytest.param("monitor_model", "wait_for_drift", "Drift report", "Drift", id="drift-report"),
         pytest.param("train_model", "train_candidate", "MLflow run", "Overview", id="mlflow-run"),
-        pytest.param("deploy_model", "complete_rollout", "Endpoint", "/v1/predict", id="endpoint"),
+        pytest.param("deploy_model", "judge_rollout", "Rollouts", "Who answered when", id="rollouts"),
+        pytest.param("deploy_model", "write_release_notes", "Release notes", "How it went", id="release-notes"),
     ],
 )
 def test_evidence_opens(look, airflow, dag, task, link, says):
@@ -179,6 +181,15 @@ def test_the_models_page_leads_to_the_champion_and_to_its_evidence(browse, ledge
     assert "digits" in follow(models, "Model card", "Handwritten digits")
 
 
+def test_the_rollouts_page_says_who_answers_and_how_it_came_to_that(browse, ledger):
+    rollouts, plan = browse("Rollouts"), find_plan(ledger, "digits")
+    text = follow(rollouts, "Handwritten digits", "Rollouts so far")
+    assert f"version {plan.champion.model.version}" in text
+    assert all(f"serving-{number}\trevision {plan.revision}" in text for number in (1, 2))
+    assert "No serving process reports" not in text
+    assert "50% of requests to version 2" in text
+
+
 def test_the_audit_page_says_who_made_the_champion(browse, ledger):
     audit = browse("Audit")
     text = follow(audit, "Handwritten digits", "Who was champion?")
@@ -189,13 +200,16 @@ def test_the_audit_page_says_who_made_the_champion(browse, ledger):
     audit.get_by_text("There was no champion.").wait_for()
 
 
-def test_the_endpoint_page_answers_an_image(look, page, stack, tmp_path):
-    look(stack.serving_url, "Try it")
+def test_the_endpoint_page_asks_for_the_token_and_answers_an_image(browser, stack, tmp_path):
+    token = (stack.home / "secrets" / "serving_token").read_text()
+    page = browser.new_page(http_credentials={"username": "anybody", "password": token})
+    page.goto(stack.serving_url)
     image = tmp_path / "digit.png"
     image.write_bytes(photograph(LIVE_SPECIMENS[0], CLEAN_LENS, 0))
     page.locator("input[type=file]").set_input_files(image)
     page.get_by_role("button", name="Classify").click()
     page.get_by_text('"predicted"').wait_for()
+    page.close()
 
 
 def test_the_form_of_a_training_explains_its_fields(look, page, stack):

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from deploy.health import read_status
 from deploy.home import Home, Ports
-from deploy.parts import PART_NAMES
+from deploy.parts import name_parts
 from deploy.processes import find_processes
 from deploy.supervision import Supervisor
 from include.settings import REPOSITORY, Settings
@@ -21,6 +21,7 @@ from tests.integration.conftest import fresh_environment, run_stack
 
 pytestmark = pytest.mark.integration
 
+PART_NAMES = name_parts(2)
 RECOVERY_SECONDS = 150
 GIBIBYTE = 1024**3
 
@@ -68,7 +69,7 @@ def test_secrets_are_for_the_owner_only(stack):
 
 
 def test_no_secret_is_on_a_command_line_in_a_log_or_in_the_supervisors_file(stack):
-    files = ("admin_password", "postgres_password", "fernet_key", "jwt_secret", "api_secret_key")
+    files = ("admin_password", "postgres_password", "fernet_key", "jwt_secret", "api_secret_key", "serving_token")
     secrets = [(stack.home / "secrets" / name).read_text() for name in files]
     lines = [" ".join(process.cmdline()) for process in find_processes(home_of(stack))]
     texts = [path.read_text(errors="replace") for path in stack.home.rglob("*.log")]

@@ -8,7 +8,8 @@ from examples.story.airflow_client import AirflowClient
 from include.ledger.datasets import find_latest_dataset, list_partitions
 from include.ledger.episodes import find_unclosed_episode
 from include.ledger.models import find_alias
-from include.ledger.releases import find_serving_releases
+from include.ledger.rollouts import list_rollouts
+from tests.rollouts import find_champion
 
 pytestmark = pytest.mark.integration
 
@@ -42,8 +43,30 @@ def test_what_the_story_says_stands_in_ledger_and_registry(played, stack, ledger
     assert int(client.get_model_version_by_alias("digits", "champion").version) == champion
     assert int(client.get_model_version_by_alias("digits", "previous").version) == previous
     assert find_unclosed_episode(ledger, "digits") is None
-    live = httpx.get(f"{stack.serving_url}/v1/release").json()["projects"]["digits"]["live"]
-    assert live == find_serving_releases(ledger)["digits"].digest
+    live = stack.serving.get("/v1/release").json()["projects"]["digits"]["live"]
+    assert live == find_champion(ledger).digest
+
+
+def test_the_second_release_went_into_service_as_a_canary_judged_live(played, ledger):
+    assert played.told[0] == 0, played.told[1]
+    canary, first = list_rollouts(ledger, "digits")
+    assert [(one.rollout.strategy, one.state) for one in (first, canary)] == [
+        ("direct", "completed"),
+        ("canary", "completed"),
+    ]
+    assert canary.report.verdict == "promote"
+    assert canary.report.requests > 0
+    assert {"errors", "latency"} <= {one.metric for one in canary.report.metrics if one.verdict == "safe"}
+
+
+def test_going_back_and_forward_again_takes_seconds_and_loses_nobody(played, stack, ledger):
+    assert played.told[0] == 0, played.told[1]
+    airflow, new = AirflowClient(stack.airflow_url, stack.password), find_champion(ledger)
+    for to, version in (("previous", 1), ("next", 2)):
+        run = airflow.trigger("digits.switch_release", {"to": to, "reason": "to see that it works"})
+        airflow.wait_for_run("digits.switch_release", run)
+        assert find_champion(ledger).model.version == version
+    assert find_champion(ledger) == new
 
 
 def test_a_day_run_again_gives_the_same_bytes(played, stack, ledger):

@@ -18,6 +18,7 @@ def container(tmp_path) -> Callable[..., ContainerHome]:
         mounted.mkdir()
         for name in secrets:
             (mounted / name).write_text((tmp_path / "all" / name).read_text())
-        return ContainerHome(Settings(home=tmp_path / "data"), Ports(postgres=5432), mounted, tmp_path / "runtime")
+        settings, runtime = Settings(home=tmp_path / "data"), tmp_path / "runtime"
+        return ContainerHome(settings, Ports(postgres=5432), mounted=mounted, runtime=runtime)
 
     return make

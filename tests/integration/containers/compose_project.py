@@ -66,6 +66,10 @@ class ComposeProject:
         airflow.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         return airflow
 
+    def authorize(self) -> dict[str, str]:
+        """Return the header that lets a client into serving."""
+        return {"Authorization": f"Bearer {(self.secrets / 'serving_token').read_text()}"}
+
 
 def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a command; one that is not installed fails like one that does not work."""

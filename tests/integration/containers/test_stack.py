@@ -53,6 +53,7 @@ def test_mlflow_and_serving_answer_people(compose: ComposeProject):
     search = httpx.post(f"{mlflow}/api/2.0/mlflow/experiments/search", json={"max_results": 1}, trust_env=False)
     assert search.status_code == 200, search.text
     assert httpx.get(f"{serving}/healthz", trust_env=False).status_code == 200
+    assert httpx.get(f"{serving}/v1/release", trust_env=False).status_code == 401
 
 
 def test_mlflow_refuses_a_foreign_host_name(compose: ComposeProject):
@@ -143,7 +144,8 @@ def test_a_delivery_becomes_a_served_model_on_the_celery_worker(compose: Compose
     }
     live = _read_live_release(compose)
     image = next((compose.landing / "digits" / DAY.isoformat() / "images").iterdir()).read_bytes()
-    answer = httpx.post(f"{compose.url('serving', 8090)}/v1/predict", content=image, timeout=60, trust_env=False)
+    address = f"{compose.url('serving', 8090)}/v1/predict"
+    answer = httpx.post(address, content=image, headers=compose.authorize(), timeout=60, trust_env=False)
     assert answer.raise_for_status().json()["release"] == live
 
 
@@ -243,7 +245,8 @@ def _identify(compose: ComposeProject) -> dict[str, tuple[str, str]]:
 
 
 def _read_live_release(compose: ComposeProject) -> str:
-    answer = httpx.get(f"{compose.url('serving', 8090)}/v1/release", timeout=60, trust_env=False)
+    address = f"{compose.url('serving', 8090)}/v1/release"
+    answer = httpx.get(address, headers=compose.authorize(), timeout=60, trust_env=False)
     live = answer.raise_for_status().json()["projects"]["digits"]["live"]
     assert live
     return str(live)
