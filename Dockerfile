@@ -21,18 +21,21 @@ ENTRYPOINT ["python", "-m", "deploy.containers.entrypoint"]
 
 
 FROM python AS serving
-COPY requirements.lock deploy/containers/install.sh deploy/containers/serving.txt ./
-RUN sh install.sh --requirements serving.txt --constraints requirements.lock
+# Said again, for builders that do not hand an argument on from stage to stage.
+ARG SSL_CERT_FILE
+COPY requirements.lock deploy/containers/install.sh deploy/containers/trim.sh deploy/containers/serving.txt ./
+RUN sh install.sh --requirements serving.txt --constraints requirements.lock && sh trim.sh
 COPY deploy deploy
 COPY include include
-RUN python -m compileall -q include deploy
+# Nobody can write bytecode at run time; of the packages, only what serving imports is worth the space.
+RUN python -m compileall -q include deploy && python -c "import include.serving.__main__, include.serving.app"
 USER windhover
 CMD ["serving"]
 
 
 FROM python AS airflow
 COPY requirements.lock deploy/containers/install.sh deploy/containers/airflow.without.txt ./
-RUN sh install.sh --no-deps --requirements requirements.lock --excludes airflow.without.txt
+RUN sh install.sh --compile-bytecode --no-deps --requirements requirements.lock --excludes airflow.without.txt
 ENV MLFLOW_DISABLE_TELEMETRY=true GX_ANALYTICS_ENABLED=false GIT_PYTHON_REFRESH=quiet
 COPY airflow_settings.yaml ./
 COPY deploy deploy

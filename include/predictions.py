@@ -58,6 +58,8 @@ COMPARISONS = pa.schema(
         ("difference", pa.float64()),  # largest absolute difference in probability
     ]
 )  # fmt: skip
+# Numbers that are all different make dictionaries slow, and the file larger.
+REPEATED = ["project", "release", "predicted", "variant", "answered_by"]
 SCHEMAS = {"predictions": PREDICTIONS, "feedback": FEEDBACK, "comparisons": COMPARISONS}
 
 
@@ -73,7 +75,7 @@ def append_rows(store: Store, kind: str, name: str, rows: Sequence[Mapping[str, 
     if len(folders) > 1:
         raise ContractViolationError(f"rows of one file belong to {sorted(folders)}; write one file for each")
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMAS[kind]), buffer)
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMAS[kind]), buffer, use_dictionary=REPEATED)
     store.write(f"{folders.pop()}/{name}.parquet", buffer.getvalue())
 
 

@@ -4,6 +4,8 @@
 reference means the same on every machine that sees the store.
 """
 
+from include.contracts.batch import BatchReport as BatchReport
+from include.contracts.batch import BatchShardRef as BatchShardRef
 from include.contracts.contract import Contract as Contract
 from include.contracts.contract import Count as Count
 from include.contracts.contract import Digest as Digest

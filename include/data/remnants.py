@@ -49,6 +49,8 @@ def remove_remnants(
         if folder.rpartition("/")[2].partition("-")[0] in numbers:
             gone.add(folder)
     gone |= _find_evaluations(project.name, store, named)
+    answered = store.list(f"{project.name}/batch_predictions", "*.parquet")
+    gone |= {address.rpartition("/")[0] for address in answered if _names(store, address, named)}
     # By these names an archived model keeps the images that it was asked about; its seal allows for their erasure.
     kept = {f"{image.removeprefix('sha256:')}.png" for image in images}
     gone |= {one for one in store.list(f"{project.name}/archive", "*.png") if one.rpartition("/")[2] in kept}
@@ -59,7 +61,7 @@ def remove_remnants(
     # Last come the answers that name the pages to remove: a killed attempt is completed by the next.
     for address in sorted(gone, reverse=True):
         store.remove(address)
-    for kind in ("archive", "collected", "evaluations", "quarantine", "releases", "reports", "staging"):
+    for kind in ("archive", "batch_predictions", "collected", "evaluations", "quarantine", "releases", "reports", "staging"):
         store.sweep(f"{project.name}/{kind}")
     return tuple(sorted(gone)), tuple(sorted(golden.keys() & in_service))
 

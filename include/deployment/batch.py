@@ -15,9 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import Field
 
-from include.contracts import Contract, Count, DatasetRef, Digest, PartitionKey, ReleaseRef
+from include.contracts import BatchReport, BatchShardRef, DatasetRef, ReleaseRef
 from include.errors import ArtifactNotFoundError, ContractViolationError, DataQualityError
 from include.ledger import Ledger
 from include.ledger.datasets import record_read
@@ -42,33 +41,6 @@ SCHEMA = pa.schema(
         ("embedding", pa.list_(pa.float32())),
     ]
 )
-
-
-class BatchShard(Contract):
-    """Every `count`-th image of a partition, starting at `index` in the order of digests, and who answers."""
-
-    dataset: DatasetRef
-    partition: PartitionKey
-    release: ReleaseRef
-    index: Count
-    count: int = Field(ge=1)
-
-    @property
-    def address(self) -> str:
-        """Address of the shard's answers, which its inputs name."""
-        return f"{_locate(self)}.shards/{self.index:04d}-of-{self.count:04d}.parquet"
-
-
-class BatchReport(Contract):
-    """The answers of a release to a partition, and what they were made of."""
-
-    dataset: DatasetRef
-    partition: PartitionKey
-    release: Digest
-    model_version: int
-    address: str = Field(description=f"Folder with {ANSWERS} and this report as {LINEAGE}.")
-    digest: Digest = Field(description="Of the answers.")
-    images: Count
 
 
 def find_champion(ledger: Ledger, project: str, moment: datetime) -> ReleaseRef:
@@ -96,7 +68,7 @@ def score_partition(
     :raises ContractViolationError: the release is damaged, or answers with what is no number.
     """
     planned = [
-        BatchShard(dataset=dataset, partition=partition, release=release, index=index, count=shards)
+        BatchShardRef(dataset=dataset, partition=partition, release=release, index=index, count=shards)
         for index in range(shards)
     ]
     for shard in planned:
@@ -104,15 +76,15 @@ def score_partition(
     return publish_batch(planned, store, ledger)
 
 
-def score_shard(shard: BatchShard, store: Store) -> str:
+def score_shard(shard: BatchShardRef, store: Store) -> str:
     """Answer the images of a shard and keep the answers; return their address. A second attempt finds the first's.
 
     :raises DataQualityError: the partition holds no image.
     :raises NotCertifiedError: the release has no certificate that holds.
     :raises ContractViolationError: the release is damaged, or answers with what is no number.
     """
-    if store.exists(shard.address) or store.exists(_locate(shard)):
-        return shard.address
+    if store.exists(locate_shard(shard)) or store.exists(_locate(shard)):
+        return locate_shard(shard)
     bundle = open_release(store, shard.release)
     require_certificate(shard.release, bundle, store)
     version, rows, digests = find_partition(shard.dataset, store, shard.partition)
@@ -129,11 +101,11 @@ def score_shard(shard: BatchShard, store: Store) -> str:
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
         answers = pa.concat_tables([SCHEMA.empty_table(), *threads.map(answer, range(0, len(rows), BATCH))])
-    store.write(shard.address, _write(answers))
-    return shard.address
+    store.write(locate_shard(shard), _write(answers))
+    return locate_shard(shard)
 
 
-def publish_batch(shards: Sequence[BatchShard], store: Store, ledger: Ledger) -> BatchReport:
+def publish_batch(shards: Sequence[BatchShardRef], store: Store, ledger: Ledger) -> BatchReport:
     """Put the answers of all shards of a partition together, in the order of digests, and publish them at once.
 
     :raises ArtifactNotFoundError: a shard was not scored.
@@ -141,7 +113,7 @@ def publish_batch(shards: Sequence[BatchShard], store: Store, ledger: Ledger) ->
     address = _locate(shards[0])
     if not store.exists(address):
         try:
-            answers = pa.concat_tables([pq.read_table(pa.BufferReader(store.read(one.address))) for one in shards])
+            answers = pa.concat_tables([pq.read_table(pa.BufferReader(store.read(locate_shard(one)))) for one in shards])
             _publish(shards[0], _write(answers.sort_by("digest")), answers.num_rows, store)
         except ArtifactNotFoundError:
             # Another attempt may have published them meanwhile, and cleared the shards away.
@@ -150,11 +122,16 @@ def publish_batch(shards: Sequence[BatchShard], store: Store, ledger: Ledger) ->
     report = BatchReport.model_validate_json(store.read(f"{address}/{LINEAGE}"))
     record_read(ledger, report.dataset, "score", f"release {report.release}")
     for shard in shards:
-        store.remove(shard.address)
+        store.remove(locate_shard(shard))
     return report
 
 
-def _publish(shard: BatchShard, answers: bytes, images: int, store: Store) -> None:
+def locate_shard(shard: BatchShardRef) -> str:
+    """Return the address of a shard's answers, which its inputs name."""
+    return f"{_locate(shard)}.shards/{shard.index:04d}-of-{shard.count:04d}.parquet"
+
+
+def _publish(shard: BatchShardRef, answers: bytes, images: int, store: Store) -> None:
     report = BatchReport(
         dataset=shard.dataset,
         partition=shard.partition,
@@ -170,7 +147,7 @@ def _publish(shard: BatchShard, answers: bytes, images: int, store: Store) -> No
         store.publish_folder(Path(folder), report.address)
 
 
-def _locate(shard: BatchShard) -> str:
+def _locate(shard: BatchShardRef) -> str:
     # Beside the prediction log, not in it: its readers take whatever lies there for answered requests.
     inputs = json.dumps([shard.dataset.digest, shard.partition, shard.release.digest]).encode()
     key = digest_bytes(inputs).removeprefix("sha256:")

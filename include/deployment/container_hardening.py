@@ -2,10 +2,11 @@
 
 from typing import Any
 
+SCRATCH = "/tmp"  # noqa: S108 - within the container, in memory
 # Memory is said per container: a serving process needs more than a proxy.
 HARDENED: dict[str, Any] = {
     "read_only": True,
-    "tmpfs": {"/tmp": "rw,nosuid,noexec,size=256m,mode=1777"},
+    "tmpfs": {SCRATCH: "rw,nosuid,noexec,size=256m,mode=1777"},
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges:true"],
     "nano_cpus": 1_000_000_000,

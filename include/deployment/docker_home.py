@@ -59,7 +59,7 @@ class DockerHome:
 
     @property
     def front(self) -> Path:
-        """nginx's configuration."""
+        """Configuration of the front."""
         return self.root / "front"
 
     @property

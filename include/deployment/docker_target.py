@@ -66,7 +66,7 @@ class DockerTarget:
             point_front(engine, self._home, mine.slot, mine.names)
 
     def finish(self, release: ReleaseRef) -> None:
-        """Remove the sets that are older than a release's own; where a newer one replaced that, nothing is left to do."""
+        """Remove the sets that are older than a release's own; one that was replaced meanwhile has none."""
         with self._work() as engine:
             sets = list_sets(engine, self._home)
             mine = next((one for one in sets if one.release == release.digest), None)

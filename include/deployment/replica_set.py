@@ -125,7 +125,7 @@ def _create(engine: DockerClient, home: DockerHome, name: str, image: Image, lab
     uid, gid = home.owner
     socket = f"{SOCKETS}/{name}.sock"
     return engine.containers.create(
-        image.id,
+        image,
         ["python", "-m", "include.serving", "--socket", socket, "--name", name],
         entrypoint=[],
         name=name,

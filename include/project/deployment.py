@@ -25,7 +25,7 @@ class JudgePolicy(Contract):
     """What the judge of a rollout tests, and how sure it has to be."""
 
     alpha: float = Field(
-        default=0.005, gt=0, lt=0.5, description="Chance that a rollout of an equal model is ever rolled back."
+        default=0.005, gt=0, lt=0.5, description="Chance that a rollout of an equal model is ever taken back."
     )
     beta: float = Field(default=0.05, gt=0, lt=0.5, description="Chance that a gate lets a model pass that exceeds it.")
     max_error_rate: Fraction = Field(

@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.untrained_releases import ReleaseMaker
-from include.contracts import DatasetRef
+from include.contracts import BatchReport, BatchShardRef, DatasetRef
+from include.deployment import batch
 from include.deployment.batch import (
     ANSWERS,
     LINEAGE,
-    BatchReport,
-    BatchShard,
     find_champion,
+    locate_shard,
     publish_batch,
     score_partition,
     score_shard,
@@ -123,12 +123,12 @@ def test_again_in_other_shards_and_twice_at_once_changes_nothing(dataset, releas
 
 
 def test_until_every_shard_is_there_nothing_is_published(dataset, release, store, ledger):
-    shards = [BatchShard(dataset=dataset, partition=DAY, release=release, index=i, count=2) for i in range(2)]
+    shards = [BatchShardRef(dataset=dataset, partition=DAY, release=release, index=i, count=2) for i in range(2)]
     score_shard(shards[0], store)
     with pytest.raises(ArtifactNotFoundError):
         publish_batch(shards, store, ledger)
     assert not store.list("digits/batch_predictions", ANSWERS)
-    scored = store.read(shards[0].address)
+    scored = store.read(locate_shard(shards[0]))
     score_shard(shards[1], store)
     assert store.read(score_shard(shards[0], store)) == scored
     assert publish_batch(shards, store, ledger).images == 570
@@ -153,6 +153,14 @@ def test_an_empty_partition_is_refused(dataset, release, store, ledger):
 def test_a_release_that_lost_its_certificate_scores_nothing(dataset, release, store, ledger):
     (open_release(store, release).folder / CERTIFICATE).unlink()
     with pytest.raises(ContractViolationError, match="damaged"):
+        score_partition(dataset, DAY, release, store, ledger)
+    assert not store.list("digits/batch_predictions")
+
+
+def test_an_answer_that_is_no_number_publishes_nothing(dataset, release, store, ledger, monkeypatch):
+    broken = np.full((1, 10), np.nan, np.float32)
+    monkeypatch.setattr(batch, "run_graph_with_embedding", lambda _, images: (np.repeat(broken, len(images), 0), None))
+    with pytest.raises(ContractViolationError, match="no number"):
         score_partition(dataset, DAY, release, store, ledger)
     assert not store.list("digits/batch_predictions")
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -24,12 +25,14 @@ from include.ledger.plans import find_plan, list_replicas
 from include.ledger.rollouts import find_rollout
 from include.project import DeploymentPolicy
 from include.settings import REPOSITORY, Settings
-from tests.conftest import find_free_port
-from tests.include.serving.conftest import encode_png, make_release, png, wait_until
-from tests.integration.containers.conftest import KEEPER
+from tests.conftest import find_free_port, ledger, store
+from tests.include.serving.conftest import make_release, png, wait_until
 from tests.integration.containers.compose_project import skip_unless_required
+from tests.integration.containers.conftest import KEEPER
+from tests.rollouts import serve
 
-__all__ = ["encode_png", "make_release", "png", "wait_until"]
+# A ledger and a store of their own: those of the other integration tests are the running stack's.
+__all__ = ["ledger", "make_release", "png", "store", "wait_until"]
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
 
@@ -231,8 +234,6 @@ def test_a_release_is_small_ready_soon_and_has_no_rights(engine, settings, publi
 
 
 def follow_first(release, ledger, settings, wait_until):
-    from tests.rollouts import serve
-
     serve(ledger, release)
     wait_until(lambda: "digits" in ask(settings)["projects"], "the first release")
     assert ask(settings, "/readyz") == {"status": "ready", "projects": ["digits"]}
@@ -290,8 +291,6 @@ def test_a_container_that_dies_at_its_start_says_why_and_leaves_nothing(engine, 
 
 
 def test_a_taken_port_is_named(engine, settings, publish, target):
-    import socket
-
     port = int(settings.serving_uri.rpartition(":")[2])
     with socket.create_server(("127.0.0.1", port)):
         with pytest.raises(RolloutFailedError, match=f"does not start at http://127.0.0.1:{port}.*WINDHOVER_SERVING_URI"):
