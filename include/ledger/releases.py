@@ -35,6 +35,20 @@ def find_release(ledger: Ledger, project: str, digest: str) -> ReleaseRef:
     return ReleaseRef.model_validate(row)
 
 
+def find_release_of(ledger: Ledger, project: str, version: int) -> ReleaseRef:
+    """Return the release of a model version that was packaged last.
+
+    :raises ArtifactNotFoundError: none was.
+    """
+    packaged = releases.c.release["model"]["version"].as_integer() == version
+    newest = sa.select(releases.c.release).where(releases.c.project == project, packaged)
+    with ledger.begin() as connection:
+        row = connection.scalar(newest.order_by(releases.c.recorded_at.desc()).limit(1))
+    if row is None:
+        raise ArtifactNotFoundError(f"{project} has no release of version {version}; name one that was deployed")
+    return ReleaseRef.model_validate(row)
+
+
 def list_releases_of(connection: sa.Connection, project: str, version: int) -> tuple[Digest, ...]:
     """Return the digests of every release that was packaged of a version."""
     packaged = releases.c.release["model"]["version"].as_integer() == version

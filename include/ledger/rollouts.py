@@ -188,7 +188,7 @@ def _start(
     else:
         held = {"candidate": None if plan.champion == release else release, "weight": 0.0, "shadow": 0.0}
         made = ReleasePlan.model_validate(plan.model_dump() | held | shared | {"sticky": False})
-    append_plan(connection, made, f"rollout {started.id} of version {release.model.version} begins: {strategy}")
+    append_plan(connection, made, f"rollout {started.id} of version {release.model.version} begins: {started.strategy}")
     return started
 
 

@@ -46,6 +46,11 @@ class ProjectAssets:
         """A `ReleaseRef`: the release that answers requests now."""
         return self._asset("serving_model", "deployment")
 
+    @property
+    def batch_predictions(self) -> Asset:
+        """A `BatchReport`: the answers of one release to every image of a day."""
+        return self._asset("batch_predictions", "deployment")
+
     def _asset(self, noun: str, group: str) -> Asset:
         return Asset(name=f"{self.project}.{noun}", uri=f"windhover://{self.project}/{noun}", group=group)
 
@@ -55,13 +60,15 @@ def when_updated(*assets: Asset) -> PartitionedAssetTimetable:
     return PartitionedAssetTimetable(assets=AssetAny(*assets))
 
 
-def announce(reference: dict[str, Any], outlets: "Iterable[Asset]", context: "Context") -> None:
+def announce(reference: dict[str, Any], outlets: "Iterable[Asset]", context: "Context", day: str | None = None) -> None:
     """Attach a reference to the event of every outlet, for the DAGs that wait on it.
 
     A run started by hand may have no partition key; its event then belongs to today, because Airflow queues no
     partitioned DAG for an event without a key.
+
+    :param day: The event's partition key, where it is not the run's.
     """
-    day = context["dag_run"].partition_key or datetime.now(UTC).strftime("%Y-%m-%d")
+    day = day or context["dag_run"].partition_key or datetime.now(UTC).strftime("%Y-%m-%d")
     for outlet in outlets:
         event = context["outlet_events"][outlet]
         event.extra = reference
