@@ -75,7 +75,8 @@ def append_rows(store: Store, kind: str, name: str, rows: Sequence[Mapping[str, 
     if len(folders) > 1:
         raise ContractViolationError(f"rows of one file belong to {sorted(folders)}; write one file for each")
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMAS[kind]), buffer, use_dictionary=REPEATED)
+    table = pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMAS[kind])
+    pq.write_table(table, buffer, use_dictionary=REPEATED)
     store.write(f"{folders.pop()}/{name}.parquet", buffer.getvalue())
 
 

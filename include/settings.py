@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     serving_token: str = Field(default="", repr=False, description="Token that serving asks for; none unless set.")
     ledger_uri: str = Field(default="", description="SQLAlchemy URL of the ledger, for work outside Airflow.")
     target: Literal["process", "docker"] = Field(default="process", description="Where releases are served.")
-    serving_replicas: int = Field(default=2, ge=1, description="Serving processes of one set.")
+    serving_replicas: int = Field(default=2, ge=1, le=16, description="Serving processes of one set.")
     releases: str = Field(default="", description="Folder of releases that a container's image brings along.")
 
     @property

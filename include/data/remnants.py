@@ -13,6 +13,9 @@ from include.storage import Store
 from include.vision.releases import MANIFEST, ReleaseManifest, release_address
 
 NAMING = ("digest", "subject")
+SWEPT = (
+    "archive", "batch_predictions", "collected", "evaluations", "quarantine", "releases", "reports", "staging",
+)  # fmt: skip
 
 
 def find_golden(project: Project, store: Store, images: Sequence[str], releases: Collection[str]) -> dict[str, str]:
@@ -61,7 +64,7 @@ def remove_remnants(
     # Last come the answers that name the pages to remove: a killed attempt is completed by the next.
     for address in sorted(gone, reverse=True):
         store.remove(address)
-    for kind in ("archive", "batch_predictions", "collected", "evaluations", "quarantine", "releases", "reports", "staging"):
+    for kind in SWEPT:
         store.sweep(f"{project.name}/{kind}")
     return tuple(sorted(gone)), tuple(sorted(golden.keys() & in_service))
 

@@ -17,9 +17,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from include.contracts import BatchReport, BatchShardRef, DatasetRef, ReleaseRef
+from include.deployment.batch_page import render_batch
 from include.errors import ArtifactNotFoundError, ContractViolationError, DataQualityError
 from include.ledger import Ledger
 from include.ledger.datasets import record_read
+from include.ledger.erasures import list_forgotten
 from include.ledger.plans import list_plans
 from include.storage import Store, digest_bytes
 from include.vision.certificates import require_certificate
@@ -109,17 +111,21 @@ def publish_batch(shards: Sequence[BatchShardRef], store: Store, ledger: Ledger)
     """Put the answers of all shards of a partition together, in the order of digests, and publish them at once.
 
     :raises ArtifactNotFoundError: a shard was not scored.
+    :raises DataQualityError: one of the images was erased meanwhile.
     """
     address = _locate(shards[0])
     if not store.exists(address):
         try:
-            answers = pa.concat_tables([pq.read_table(pa.BufferReader(store.read(locate_shard(one)))) for one in shards])
-            _publish(shards[0], _write(answers.sort_by("digest")), answers.num_rows, store)
+            files = [store.read(locate_shard(one)) for one in shards]
+            answers = pa.concat_tables([pq.read_table(pa.BufferReader(file)) for file in files])
+            _publish(shards[0], answers.sort_by("digest"), store)
         except ArtifactNotFoundError:
             # Another attempt may have published them meanwhile, and cleared the shards away.
             if not store.exists(address):
                 raise
     report = BatchReport.model_validate_json(store.read(f"{address}/{LINEAGE}"))
+    # After publishing: an erasure refuses its images first, then removes what is published.
+    _require_unerased(report, shards, store, ledger)
     record_read(ledger, report.dataset, "score", f"release {report.release}")
     for shard in shards:
         store.remove(locate_shard(shard))
@@ -131,18 +137,34 @@ def locate_shard(shard: BatchShardRef) -> str:
     return f"{_locate(shard)}.shards/{shard.index:04d}-of-{shard.count:04d}.parquet"
 
 
-def _publish(shard: BatchShardRef, answers: bytes, images: int, store: Store) -> None:
+def _require_unerased(report: BatchReport, shards: Sequence[BatchShardRef], store: Store, ledger: Ledger) -> None:
+    forgotten = list_forgotten(ledger, report.dataset.project)
+    answers = store.read(f"{report.address}/{ANSWERS}")
+    if forgotten.isdisjoint(pq.read_table(pa.BufferReader(answers), columns=["digest"])["digest"].to_pylist()):
+        return
+    for address in (report.address, *map(locate_shard, shards)):
+        store.remove(address)
+    raise DataQualityError(
+        f"images of {report.partition} in dataset version {report.dataset.version} were erased while they were "
+        "answered; the answers are removed. Score a newer version"
+    )
+
+
+def _publish(shard: BatchShardRef, answers: pa.Table, store: Store) -> None:
+    address, content = _locate(shard), _write(answers)
     report = BatchReport(
         dataset=shard.dataset,
         partition=shard.partition,
         release=shard.release.digest,
         model_version=shard.release.model.version,
-        address=_locate(shard),
-        digest=digest_bytes(answers),
-        images=images,
+        address=address,
+        page=f"{shard.dataset.project}/reports/batch_predictions/{address.split('/', 2)[2]}/index.html",
+        digest=digest_bytes(content),
+        images=answers.num_rows,
     )
+    store.write(report.page, render_batch(report, answers).encode())
     with tempfile.TemporaryDirectory(prefix="windhover-batch-") as folder:
-        (Path(folder) / ANSWERS).write_bytes(answers)
+        (Path(folder) / ANSWERS).write_bytes(content)
         (Path(folder) / LINEAGE).write_text(report.model_dump_json(indent=2))
         store.publish_folder(Path(folder), report.address)
 

@@ -1,8 +1,9 @@
-"""The container engine of this machine, and what it means when it refuses."""
+"""The container engine of this machine, what it means when it refuses, and what no container of ours is without."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import docker
 import requests
@@ -12,6 +13,19 @@ from include.errors import RolloutFailedError, ServiceUnavailableError
 
 # An engine that is busy with a build answers late.
 SECONDS = 120
+SCRATCH = "/tmp"  # noqa: S108 - within the container, in memory
+# Memory is said per container: a serving process needs more than a proxy.
+HARDENED: dict[str, Any] = {
+    "read_only": True,
+    "tmpfs": {SCRATCH: "rw,nosuid,noexec,size=256m,mode=1777"},
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges:true"],
+    "nano_cpus": 1_000_000_000,
+    "pids_limit": 256,
+    "init": True,
+    "restart_policy": {"Name": "unless-stopped"},
+    "log_config": {"type": "json-file", "config": {"max-size": "10m", "max-file": "3"}},
+}
 
 
 @contextmanager

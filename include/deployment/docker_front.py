@@ -11,7 +11,7 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from include.deployment.container_hardening import HARDENED, SCRATCH
+from include.deployment.docker_engine import HARDENED, SCRATCH
 from include.deployment.docker_home import SERVING_PORT, SOCKETS, DockerHome, mount
 from include.deployment.docker_image import SERVING_IMAGE
 from include.errors import RolloutFailedError

@@ -6,6 +6,7 @@ import string
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx
@@ -15,7 +16,7 @@ from docker.models.containers import Container
 from docker.models.images import Image
 
 from include.contracts import ReleaseRef
-from include.deployment.container_hardening import HARDENED
+from include.deployment.docker_engine import HARDENED
 from include.deployment.docker_home import SOCKETS, DockerHome
 from include.deployment.docker_image import RELEASES, name_image
 from include.errors import RolloutFailedError
@@ -108,12 +109,8 @@ def wait_until_ready(home: DockerHome, one: ReplicaSet, *, may_idle: bool) -> No
 
 def remove_set(engine: DockerClient, one: ReplicaSet) -> None:
     """Stop the containers of a set in good order, and remove them and their image."""
-    for container in one.containers:
-        try:
-            container.stop(timeout=STOP_SECONDS)
-            container.remove(v=True, force=True)
-        except NotFound:
-            continue
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(_remove, one.containers))
     try:
         engine.images.remove(name_image(one.release))
     except APIError:
@@ -143,6 +140,14 @@ def _create(engine: DockerClient, home: DockerHome, name: str, image: Image, lab
         mem_limit="1g",
         **HARDENED,
     )
+
+
+def _remove(container: Container) -> None:
+    try:
+        container.stop(timeout=STOP_SECONDS)
+        container.remove(v=True, force=True)
+    except NotFound:
+        return
 
 
 def _read(containers: Sequence[Container]) -> ReplicaSet:

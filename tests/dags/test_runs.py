@@ -2,7 +2,7 @@
 
 import pytest
 
-from include.contracts import DatasetRef, ModelRef, ModelVersionRef, ReleaseRef, RetrainingRequest
+from include.contracts import BatchReport, DatasetRef, ModelRef, ModelVersionRef, ReleaseRef, RetrainingRequest
 from tests.plugins import samples
 from tests.plugins.task_runs import make_event, make_run, run_task
 from windhover.assets import ProjectAssets
@@ -104,6 +104,21 @@ def test_a_version_becomes_an_announced_release(play_run, stages, ledger_connect
 
     [announced] = outcomes["complete_rollout"].announced
     assert ReleaseRef.model_validate(announced["extra"]) == samples.RELEASE
+
+
+def test_a_dataset_is_answered_and_the_answers_are_announced(play_run, stages, ledger_connection):
+    stages.replace("include.deployment.batch_plan.select_release", samples.RELEASE)
+    stages.replace("include.deployment.batch_plan.plan_batch", [samples.BATCH_SHARD])
+    stages.replace("include.deployment.batch.score_shard", "digits/batch_predictions/x.parquet")
+    stages.replace("include.deployment.batch.publish_batch", samples.BATCH_REPORT)
+
+    event = (ASSETS.curated_dataset, samples.DATASET.model_dump(mode="json"))
+    outcomes = play_run("predict_batch", ["select_release", "score", "publish_predictions"], event=event)
+
+    assert [outcome.state for outcome in outcomes.values()] == ["success"] * 3
+    [announced] = outcomes["publish_predictions"].announced
+    assert BatchReport.model_validate(announced["extra"]) == samples.BATCH_REPORT
+    assert announced["partition_key"] == samples.DAY
 
 
 def test_a_drifted_window_becomes_one_announced_request(play_run, stages, ledger_connection):

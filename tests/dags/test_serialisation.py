@@ -34,6 +34,7 @@ LINKS = {
         "roll_back": {"Endpoint", "Rollouts"},
     },
     "switch_release": {"switch_release": {"Endpoint", "Rollouts"}},
+    "predict_batch": {"select_release": {"Rollouts"}, "publish_predictions": {"Predictions"}},
     "monitor_model": {"detect_drift": {"Drift report"}, "wait_for_drift": {"Drift report"}},
 }
 

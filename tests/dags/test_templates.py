@@ -9,7 +9,8 @@ from include.project import Project
 from tests.plugins.samples import DAY, END, START
 from tests.plugins.task_runs import NOW, ApiServer, make_run, play, start_task
 
-STEMS = ["ingest_images", "train_model", "promote_model", "deploy_model", "monitor_model", "maintain_platform"]
+STEMS = ["ingest_images", "train_model", "promote_model", "deploy_model", "predict_batch", "monitor_model"]
+STEMS += ["maintain_platform"]
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
 HOUR = {"logical_date": START, "data_interval_start": START, "data_interval_end": END}
 
@@ -62,10 +63,13 @@ def test_the_moment_to_look_back_to_arrives_as_it_was_written(render, moment):
         ("import_model", {}),
         ("import_model", {"file": "../net.onnx"}),
         ("train_model", {"as_of": "soon"}),
+        ("predict_batch", {"day": "yesterday"}),
+        ("predict_batch", {"version": 0}),
+        ("predict_batch", {"champion_at": "soon"}),
     ],
 )
 def test_a_form_that_lacks_something_is_refused(render, stem, conf):
-    task_id = {"train_model": "select_dataset"}.get(stem, stem)
+    task_id = {"train_model": "select_dataset", "predict_batch": "select_release"}.get(stem, stem)
     with pytest.raises(ParamValidationError):
         render(stem, task_id, conf=conf)
 

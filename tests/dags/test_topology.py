@@ -49,6 +49,7 @@ EDGES = {
         ("roll_out", "write_release_notes"),
     ],
     "switch_release": [],
+    "predict_batch": [("score", "publish_predictions"), ("select_release", "score")],
     "monitor_model": [
         ("detect_drift", "wait_for_drift"),
         ("profile_predictions", "detect_drift"),
@@ -63,12 +64,14 @@ BORN = {
     "promote_model": "certified_model",
     "deploy_model": "serving_model",
     "switch_release": "serving_model",
+    "predict_batch": "batch_predictions",
     "monitor_model": "retraining_request",
 }
 CONSUMED = {
     "train_model": {"curated_dataset", "retraining_request"},
     "promote_model": {"candidate_model"},
     "deploy_model": {"certified_model"},
+    "predict_batch": {"curated_dataset"},
 }
 
 

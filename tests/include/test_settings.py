@@ -52,3 +52,12 @@ def test_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch):
     settings = load_settings()
     assert settings.serving_token == "s3cret"  # noqa: S105
     assert "s3cret" not in repr(settings)
+
+
+def test_in_a_container_a_mounted_file_stands_for_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "windhover_ledger_uri").write_text("postgresql://ledger/windhover")
+    (tmp_path / "windhover_serving_token").write_text("s3cret")
+    monkeypatch.setattr("include.settings.MOUNTED_SECRETS", tmp_path)
+    assert load_settings().ledger_uri == "postgresql://ledger/windhover"
+    monkeypatch.setenv("WINDHOVER_SERVING_TOKEN", "another")
+    assert load_settings().serving_token == "another"  # noqa: S105

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from include.contracts import (
     BatchRef,
+    BatchReport,
+    BatchShardRef,
     ComparisonReport,
     DatasetRef,
     DriftReport,
@@ -78,6 +80,17 @@ PROMOTION = PromotionDecision(verdict="promote", candidate=EVALUATION, reasons=(
 REJECTION = PromotionDecision(verdict="reject", candidate=evaluate(MODEL, 0.5), reasons=("accuracy 0.50", "too low"))
 VERSION = ModelVersionRef(model=MODEL, version=3, accuracy=0.95)
 RELEASE = ReleaseRef(model=VERSION, address="digits/releases/1", digest=digest("1"), parity=0.0)
+BATCH_SHARD = BatchShardRef(dataset=DATASET, partition=DAY, release=RELEASE, index=0, count=1)
+BATCH_REPORT = BatchReport(
+    dataset=DATASET,
+    partition=DAY,
+    release=RELEASE.digest,
+    model_version=3,
+    address=f"digits/batch_predictions/{DAY}/k",
+    page=f"digits/reports/batch_predictions/{DAY}/k/index.html",
+    digest=digest("8"),
+    images=3,
+)
 ROLLOUT = RolloutRef(id=1, release=RELEASE)
 STRATEGY = StrategyDecision(strategy="canary", recommended="direct", reasons=("the form asks for canary",))
 PROMOTED = RolloutReport(rollout=ROLLOUT, verdict="promote", requests=200, reasons=("every gate is passed",))

@@ -28,6 +28,7 @@ def make_context(*events, key=None, inlets=(MODEL,)):
 def test_assets_of_two_projects_differ_in_name_and_address():
     ours, theirs = ProjectAssets("digits"), ProjectAssets("leaves")
     names = ("curated_dataset", "retraining_request", "candidate_model", "certified_model", "serving_model")
+    names += ("batch_predictions",)
     for name in names:
         assert (getattr(ours, name).name, getattr(ours, name).uri) == (f"digits.{name}", f"windhover://digits/{name}")
         assert getattr(theirs, name).name == f"leaves.{name}"
@@ -50,6 +51,12 @@ def test_an_announcement_carries_the_reference_and_the_runs_day():
     for asset in (MODEL, DATASET):
         event = context["outlet_events"][asset]
         assert (event.extra, event.partition_keys) == ({"version": 7}, {"2026-11-20"})
+
+
+def test_the_day_of_an_announcement_may_be_another_than_the_runs():
+    context = make_context(key="2026-11-20")
+    announce({"version": 7}, [MODEL], context, "2026-01-31")
+    assert context["outlet_events"][MODEL].partition_keys == {"2026-01-31"}
 
 
 @pytest.mark.parametrize("key", [None, ""])

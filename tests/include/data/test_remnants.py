@@ -76,6 +76,18 @@ def test_answers_about_it_go_with_the_pages_that_show_it(any_store, remove, tmp_
     assert remove("sha256:x") == ((), ())
 
 
+def test_answers_to_a_whole_day_go_even_half_done(write, remove, any_store):
+    folder = "digits/batch_predictions/2026-03-01"
+    write(f"{folder}/aaaa", predictions=named("sha256:x", "sha256:y"))
+    write(f"{folder}/bbbb", predictions=named("sha256:y"))
+    write(f"{folder}/cccc.shards", **{"0000-of-0002": named("sha256:x"), "0001-of-0002": named("sha256:y")})
+    write("leaves/batch_predictions/2026-03-01/aaaa", predictions=named("sha256:x"))
+    assert remove("sha256:x") == ((f"{folder}/aaaa", f"{folder}/cccc.shards"), ())
+    assert any_store.list("digits/batch_predictions") == [f"{folder}/bbbb/predictions.parquet"]
+    assert any_store.list("leaves/batch_predictions")
+    assert remove("sha256:x") == ((), ())
+
+
 def test_staged_images_of_a_subject_go_even_if_none_was_published(write, remove, rows):
     write("digits/staging/2026-03-01/shard-0", manifest=named("sha256:x", subject=pa.array(["jane"])))
     assert remove(subject="joe") == ((), ())

@@ -22,6 +22,7 @@ from include.deployment.batch import (
 )
 from include.errors import ArtifactNotFoundError, ContractViolationError, DataQualityError
 from include.ledger.datasets import list_reads
+from include.ledger.erasures import refuse_forever
 from include.predictions import read_predictions
 from include.settings import REPOSITORY
 from include.vision.images import digest_rows
@@ -132,6 +133,18 @@ def test_until_every_shard_is_there_nothing_is_published(dataset, release, store
     score_shard(shards[1], store)
     assert store.read(score_shard(shards[0], store)) == scored
     assert publish_batch(shards, store, ledger).images == 570
+
+
+@pytest.mark.parametrize("when", ["before it is published", "after it was published"])
+def test_an_image_erased_meanwhile_is_not_published(dataset, release, store, ledger, when):
+    shard = BatchShardRef(dataset=dataset, partition=DAY, release=release, index=0, count=1)
+    answers = pq.read_table(pa.BufferReader(store.read(score_shard(shard, store))))
+    if when == "after it was published":
+        publish_batch([shard], store, ledger)
+    refuse_forever(ledger, "digits", [answers["digest"][7].as_py()])
+    with pytest.raises(DataQualityError, match="erased"):
+        publish_batch([shard], store, ledger)
+    assert not store.list("digits/batch_predictions")
 
 
 def test_scored_images_are_no_answered_requests(dataset, release, store, ledger):

@@ -1,9 +1,11 @@
 import pytest
 
 from include.contracts import ReleaseRef, StrategyDecision
+from include.deployment.docker_target import DockerTarget
 from include.deployment.rollout import complete_rollout, roll_back, start
-from include.deployment.targets import PROCESSES
+from include.deployment.targets import PROCESSES, open_target
 from include.ledger.plans import find_plan
+from include.settings import load_settings
 from tests.rollouts import serve
 
 
@@ -63,3 +65,10 @@ def test_processes_follow_the_plan_by_themselves(begin, ledger, release_of):
     for call in (PROCESSES.prepare, PROCESSES.finish, PROCESSES.abandon):
         call(release_of(2))
     assert find_plan(ledger, "digits") == before
+
+
+def test_the_environment_names_the_target(monkeypatch):
+    monkeypatch.delenv("WINDHOVER_TARGET", raising=False)
+    assert open_target(load_settings()) is PROCESSES
+    monkeypatch.setenv("WINDHOVER_TARGET", "docker")
+    assert isinstance(open_target(load_settings(), "postgresql://ledger/windhover"), DockerTarget)

@@ -4,6 +4,7 @@ import pytest
 
 from include.errors import ArtifactNotFoundError, ContractViolationError, NotCertifiedError
 from include.serving.copies import BundleCopies
+from include.storage import Store
 
 
 @pytest.fixture
@@ -68,3 +69,19 @@ def test_copies_that_no_plan_needs_are_removed(copies, make_release, tmp_path):
     assert copies.restore(kept).release == kept
     with pytest.raises(ArtifactNotFoundError):
         copies.restore(dropped)
+
+
+def test_a_bundle_that_the_image_brings_along_need_not_be_fetched(tmp_path, make_release, store):
+    release = make_release(5)
+    brought = Store(str(tmp_path / "brought"))
+    brought.publish_folder(store.fetch(release.address), release.address)
+    store.remove(release.address)
+    copies = BundleCopies(tmp_path / "copies", store, brought)
+    assert copies.load(release).manifest.model_version == 5
+    brought.remove(release.address)
+    assert copies.restore(release).manifest.model_version == 5
+
+
+def test_what_the_image_does_not_bring_along_comes_from_the_store(tmp_path, make_release, store):
+    copies = BundleCopies(tmp_path / "copies", store, Store(str(tmp_path / "nothing")))
+    assert copies.load(make_release(6)).manifest.model_version == 6

@@ -17,12 +17,14 @@ import httpx
 import pytest
 
 from include.contracts import StrategyDecision
+from include.deployment.docker_engine import open_engine
+from include.deployment.docker_front import find_pointed
+from include.deployment.docker_home import DockerHome
 from include.deployment.docker_image import build_serving_image
 from include.deployment.docker_target import DockerTarget
 from include.deployment.rollout import complete_rollout, open_evidence, roll_back, start, watch_rollout
 from include.errors import RolloutFailedError
 from include.ledger.plans import find_plan, list_replicas
-from include.ledger.rollouts import find_rollout
 from include.project import DeploymentPolicy
 from include.settings import REPOSITORY, Settings
 from tests.conftest import find_free_port, ledger, store
@@ -184,6 +186,7 @@ def test_every_strategy_under_traffic_and_back(engine, settings, publish, roll_o
         assert count_by_release(engine, settings) == {release.digest: 2}
         assert find_plan(ledger, "digits").champion == release
         before = release
+    traffic.label = None
     rollout = roll_out(publish(7), "blue_green")
     roll_back(rollout, ["a person says so"], ledger, who="somebody", forced=True, target=target)
     assert count_by_release(engine, settings) == {before.digest: 2}
@@ -235,19 +238,22 @@ def test_a_release_is_small_ready_soon_and_has_no_rights(engine, settings, publi
 
 def follow_first(release, ledger, settings, wait_until):
     serve(ledger, release)
-    wait_until(lambda: "digits" in ask(settings)["projects"], "the first release")
+    wait_until(lambda: sum("digits" in one.revisions for one in list_replicas(ledger)) == 2, "both replicas")
     assert ask(settings, "/readyz") == {"status": "ready", "projects": ["digits"]}
 
 
 def test_an_attempt_that_is_killed_anywhere_is_taken_up(engine, settings, publish, target, ledger, wait_until):
     release, other = publish(1), publish(2)
-    for seconds in (1.2, 2.0, 2.8):
+    moments = (
+        lambda: list_containers(engine, settings),
+        lambda: len(list_containers(engine, settings)) == 2,
+        lambda: find_pointed(DockerHome(settings, settings.ledger_uri)),
+    )
+    for moment in moments:
         attempt = subprocess.Popen(
-            [sys.executable, "-c", PREPARE, settings.model_dump_json(), other.model_dump_json()],
-            cwd=REPOSITORY,
-            stderr=subprocess.DEVNULL,
+            [sys.executable, "-c", PREPARE, settings.model_dump_json(), other.model_dump_json()], cwd=REPOSITORY
         )
-        time.sleep(seconds)
+        wait_until(moment, "the moment to kill the attempt at")
         attempt.send_signal(signal.SIGKILL)
         attempt.wait()
     with ThreadPoolExecutor() as pool:
@@ -269,13 +275,10 @@ def test_an_attempt_that_is_killed_anywhere_is_taken_up(engine, settings, publis
 
 def test_a_half_started_set_of_a_dead_attempt_is_swept_away(engine, settings, publish, target):
     first, second, third = publish(1), publish(2), publish(3)
-    target.prepare(first)
     target.prepare(second)
-    target.abandon(first)
-    half = [one for one in list_containers(engine, settings)][0]
-    assert half.labels["windhover.release"] == second.digest
     target.prepare(first)
-    half.kill()
+    half = next(one for one in list_containers(engine, settings) if one.labels["windhover.release"] == second.digest)
+    half.remove(force=True)
     target.prepare(third)
     assert count_by_release(engine, settings) == {first.digest: 2, third.digest: 2}
 
@@ -292,7 +295,16 @@ def test_a_container_that_dies_at_its_start_says_why_and_leaves_nothing(engine, 
 
 def test_a_taken_port_is_named(engine, settings, publish, target):
     port = int(settings.serving_uri.rpartition(":")[2])
-    with socket.create_server(("127.0.0.1", port)):
-        with pytest.raises(RolloutFailedError, match=f"does not start at http://127.0.0.1:{port}.*WINDHOVER_SERVING_URI"):
-            target.prepare(publish(1))
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(RolloutFailedError, match=f"does not start at http://127.0.0.1:{port}.*WINDHOVER_SERVING_URI"),
+    ):
+        target.prepare(publish(1))
     assert list_containers(engine, settings, "front") == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_what_the_engine_refuses_is_told_in_its_words():
+    refused = pytest.raises(RolloutFailedError, match="the container engine refuses: No such container: nobody")
+    with refused, open_engine() as engine:
+        engine.containers.get("nobody")
