@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from include.contracts import ReleasePlan, ReleaseRef, RolloutRef, RolloutReport, StrategyDecision
-from include.deployment.targets import PROCESSES, Target
+from include.deployment.targets import Target, open_target
 from include.errors import RolloutFailedError
 from include.project import DeploymentPolicy, Project
+from include.settings import load_settings
 
 # The triggerer imports this module: what needs the ledger's database layer, pyarrow or scipy is imported in functions.
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def start(
     ledger: "Ledger",
     store: "Store",
     run: str,
-    target: Target = PROCESSES,
+    target: Target | None = None,
 ) -> RolloutRef:
     """Let the serving processes load a release; the same run finds its rollout again.
 
@@ -53,7 +54,7 @@ def start(
         return mine[0].rollout
     if not mine or mine[0].state != STARTED:
         require_open(project.deployment, datetime.now(UTC))
-    target.prepare(release)
+    (target or _open_target(ledger)).prepare(release)
     policy = _settle_policy(release, plan, project, ledger, store)
     return start_rollout(ledger, release, run, decision.strategy, policy.model_dump(mode="json"))
 
@@ -100,12 +101,12 @@ def watch_rollout(
     return report
 
 
-def complete_rollout(rollout: RolloutRef, ledger: "Ledger", target: Target = PROCESSES) -> None:
+def complete_rollout(rollout: RolloutRef, ledger: "Ledger", target: Target | None = None) -> None:
     """Make a release that proved itself the champion; completing again changes nothing."""
     from include.ledger.rollouts import complete_rollout
 
     complete_rollout(ledger, rollout)
-    target.finish(rollout.release)
+    (target or _open_target(ledger)).finish(rollout.release)
 
 
 def roll_back(
@@ -115,7 +116,7 @@ def roll_back(
     *,
     who: str | None = None,
     forced: bool = False,
-    target: Target = PROCESSES,
+    target: Target | None = None,
 ) -> None:
     """Return to what answered before a rollout; once it was taken back, nothing changes.
 
@@ -125,7 +126,12 @@ def roll_back(
     from include.ledger.rollouts import revert_rollout
 
     revert_rollout(ledger, rollout, list(reasons), who=who, forced=forced)
-    target.abandon(rollout.release)
+    (target or _open_target(ledger)).abandon(rollout.release)
+
+
+def _open_target(ledger: "Ledger") -> Target:
+    """Open the target of this machine's settings, with the ledger that is at hand here."""
+    return open_target(load_settings(), ledger.url.render_as_string(hide_password=False))
 
 
 def _settle_policy(
