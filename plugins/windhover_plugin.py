@@ -15,6 +15,7 @@ from windhover.links import (
     MLFLOW_RUN,
     MODEL_CARD,
     PAGES,
+    PREDICTIONS,
     QUARANTINE,
     RELEASE_NOTES,
     ROLLOUTS,
@@ -46,5 +47,5 @@ class WindhoverPlugin(AirflowPlugin):
     ]
     operator_extra_links = [  # noqa: RUF012
         DATA_DOCS, QUARANTINE, DATASHEET, EDA, MLFLOW_RUN, EVALUATION, EXPLANATIONS, MODEL_CARD, ENDPOINT, ROLLOUTS,
-        RELEASE_NOTES, DRIFT_REPORT,
+        RELEASE_NOTES, PREDICTIONS, DRIFT_REPORT,
     ]  # fmt: skip
