@@ -25,8 +25,7 @@ def make_change(rollout: RolloutRef, policy: DeploymentPolicy, step: int) -> Cha
         return lambda plan: crown(plan, release).model_copy(update={"shadow": policy.shadow})
     asked = {
         "canary": {"weight": policy.canary_steps[min(step, len(policy.canary_steps)) - 1], "shadow": policy.shadow},
-        # It has no other evidence.
-        "shadow": {"weight": 0.0, "shadow": policy.shadow or 1.0},
+        "shadow": {"weight": 0.0, "shadow": policy.shadow},
         "ab_test": {"weight": policy.ab_share, "shadow": policy.shadow, "sticky": True},
     }[rollout.strategy]
     return lambda plan: plan.model_copy(update={"candidate": release, **asked})

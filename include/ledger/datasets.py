@@ -126,7 +126,7 @@ def list_partitions(ledger: Ledger, project: str) -> dict[str, ValidationReport]
 def record_read(ledger: Ledger, dataset: DatasetRef, purpose: str, reader: str) -> None:
     """Record who read a dataset version and what for; the same again changes nothing.
 
-    :param purpose: `train`, `evaluate`, `package` or `export`.
+    :param purpose: `train`, `evaluate`, `package`, `score` or `export`.
     :param reader: Run, or who called the command line.
     """
     row = insert(dataset_reads).values(project=dataset.project, version=dataset.version, purpose=purpose, reader=reader)

@@ -58,7 +58,7 @@ class DeploymentPolicy(Contract):
     )
     step_requests: int = Field(default=50, ge=1, description="Requests the candidate answers before the next step.")
     comparisons: int = Field(default=100, ge=1, description="Answers compared before a rollout may be completed.")
-    shadow: Fraction = Field(default=1.0, description="Share of requests on which both models are compared.")
+    shadow: Fraction = Field(default=1.0, gt=0, description="Share of requests on which both models are compared.")
     ab_share: Fraction = Field(
         default=0.5, gt=0, lt=1, description="Share of keys that an A/B test gives the candidate."
     )

@@ -1,4 +1,5 @@
 import pytest
+from pydantic import ValidationError
 
 from include.contracts import ReleasePlan, RolloutRef
 from include.deployment.strategies import count_steps, describe_step, find_share, is_passed, make_change
@@ -54,8 +55,9 @@ def test_blue_green_switches_everything_and_holds_the_champion_ready(plan, chang
     assert find_share(asked, plan.champion) == 0.0
 
 
-def test_a_shadow_compares_even_where_nothing_else_does(change):
-    assert change("shadow", 1, POLICY.model_copy(update={"shadow": 0.0})).shadow == 1.0
+def test_a_policy_without_comparisons_would_never_promote_and_is_refused():
+    with pytest.raises(ValidationError, match="greater than 0"):
+        DeploymentPolicy(shadow=0)
 
 
 @pytest.mark.parametrize(
