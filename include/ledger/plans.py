@@ -123,13 +123,6 @@ def withdraw_release(connection: sa.Connection, plan: ReleasePlan, release: Rele
         append_plan(connection, plan.model_copy(update={"previous": None}), why)
 
 
-def find_former(connection: sa.Connection, project: str, champion: ReleaseRef) -> ReleaseRef | None:
-    """Return the release that was champion last before this one became it, by the history of plans."""
-    digest = release_plans.c.plan["champion"]["digest"].as_string()
-    plan = _newest_where(connection, project, digest != champion.digest)
-    return None if plan is None else plan.champion
-
-
 def find_predecessor(connection: sa.Connection, project: str, champion: ReleaseRef) -> ReleaseRef | None:
     """Return what was held ready the last time this release was champion, unless it was retired since."""
     plan = release_plans.c.plan

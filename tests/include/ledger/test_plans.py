@@ -12,7 +12,6 @@ from include.ledger.plans import (
     append_plan,
     change_plan,
     end_service,
-    find_former,
     find_plan,
     find_plans,
     find_predecessor,
@@ -75,13 +74,11 @@ def test_changes_at_once_are_made_one_after_the_other(ledger: Ledger, plan: Rele
     assert (found.revision, found.shadow) == (9, 1.0)
 
 
-def test_the_history_tells_who_answered_before(ledger: Ledger, plan: ReleasePlan, make_release):
+def test_the_history_tells_who_was_held_ready(ledger: Ledger, plan: ReleasePlan, make_release):
     first, second = plan.champion, make_release("b")
     append(ledger, plan)
     append(ledger, plan.model_copy(update={"champion": second, "previous": first}))
     with ledger.begin() as connection:
-        assert find_former(connection, "digits", second) == first
-        assert find_former(connection, "digits", first) == second
         assert find_predecessor(connection, "digits", second) == first
         assert find_predecessor(connection, "digits", first) is None
 
