@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import nn
 
@@ -101,29 +100,6 @@ def draw_overlay(image: NDArray[np.uint8], explanation: Explanation) -> NDArray[
     # Pale, so that both colours show on black and on white.
     pale = 120 + 0.5 * grey[..., np.newaxis].astype(np.float64)
     return np.asarray(np.rint(pale * (1 - strength) + colour * strength), dtype=np.uint8)
-
-
-def draw_explanations(
-    images: Sequence[NDArray[np.uint8]], explanations: Sequence[Explanation], titles: Sequence[str]
-) -> Figure:
-    """Draw images down, and what each method says across.
-
-    :param explanations: Of these images, as `explain_images` returns them.
-    :param titles: What to write beside each image.
-    """
-    methods = list(dict.fromkeys(one.method for one in explanations))
-    figure = Figure(figsize=(1.7 * (1 + len(methods)), 1.8 * len(images) + 0.4), layout="constrained")
-    axes = figure.subplots(len(images), 1 + len(methods), squeeze=False)
-    for place, (image, title) in enumerate(zip(images, titles, strict=True)):
-        axes[place, 0].imshow(image)
-        axes[place, 0].set_ylabel(title, rotation=0, ha="right", va="center")
-    for one in explanations:
-        axes[one.image, 1 + methods.index(one.method)].imshow(draw_overlay(images[one.image], one))
-    for axis, name in zip(axes[0], ["image", *methods], strict=True):
-        axis.set_title(name.replace("_", " "), fontsize=9)
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-    return figure
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 from include.errors import ContractViolationError
-from include.evaluation.explain import METHODS, draw_explanations, draw_overlay, explain_images, list_methods
+from include.evaluation.explain import METHODS, draw_overlay, explain_images, list_methods
 from include.project import TrainingConfig
 from include.vision.networks import build_classifier
 from include.vision.weights import wrap_graph
@@ -116,15 +116,6 @@ def test_an_overlay_is_red_where_something_speaks_for_the_class(planted):
     overlay = draw_overlay(images[one.image], one).astype(int)
     redness = overlay[..., 0] - overlay[..., 2]
     assert redness[PATCH].mean() > redness[:12, 20:].mean() + 50
-
-
-def test_the_figure_has_a_row_for_each_image_and_a_column_for_each_method(planted):
-    classifier, images, targets = planted
-    found = explain_images(classifier, images[:2], targets[:2], ["integrated_gradients", "occlusion"])
-    figure = draw_explanations(images[:2], found, ["first", "second"])
-    assert len(figure.axes) == 6
-    assert [axis.get_title() for axis in figure.axes[:3]] == ["image", "integrated gradients", "occlusion"]
-    assert all(axis.images for axis in figure.axes)
 
 
 def test_an_imported_graph_is_explained_without_gradients_as_the_network_it_came_from(planted):
