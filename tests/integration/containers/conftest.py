@@ -16,9 +16,9 @@ from tests.integration.containers.compose_project import ComposeProject, run, sk
 KEEPER = "import subprocess, sys; sys.stdin.read(); subprocess.run(sys.argv[1:])"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def make_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], ComposeProject]]:
-    """Give a function that makes compose projects; what they leave on the engine goes with the session."""
+    """Give a function that makes compose projects; what they leave on the engine goes with the module."""
     _check_engine()
     keepers = []
 
@@ -49,7 +49,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         keeper.communicate(timeout=300)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def compose(make_project: Callable[[], ComposeProject]) -> ComposeProject:
     """The whole stack, built and healthy."""
     project = make_project()
