@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 
 from benchmarks.open_loop import OpenLoop, find_percentile
-from benchmarks.serving_ground import ServingGround, start_serving, wait_until
+from benchmarks.serving_ground import ServingGround, print_table, start_serving, wait_until
 from deploy.supervision import Supervisor
 from include.predictions import read_predictions
 
@@ -133,11 +133,7 @@ def print_findings(found: Findings) -> None:
         "p99, ms": (f"{found.p99:.1f}", ""),
         "slowest, ms": (f"{found.slowest:.1f}", ""),
     }
-    print(f"{'':<30}{'found':>10}{'limit':>10}")
-    for name, (value, limit) in lines.items():
-        print(f"{name:<30}{value:>10}{limit:>10}")
-    for failure in found.failures[:10]:
-        print(f"  {failure}")
+    print_table(lines, found.failures)
 
 
 def main(arguments: Sequence[str] | None = None) -> Findings:

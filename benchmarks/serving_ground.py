@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,3 +152,12 @@ def _find_free_ports(settings: Settings) -> Ports:
         with suppress(StackError):
             check_ports(Home(settings, ports))
             return ports
+
+
+def print_table(lines: Mapping[str, tuple[object, str]], failures: Sequence[str]) -> None:
+    """Print what was found with its limit beside it, and the first of the failures."""
+    print(f"{'':<30}{'found':>10}{'limit':>10}")
+    for name, (value, limit) in lines.items():
+        print(f"{name:<30}{value!s:>10}{limit:>10}")
+    for failure in failures[:10]:
+        print(f"  {failure}")

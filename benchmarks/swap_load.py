@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.open_loop import Answer, OpenLoop, find_percentile
-from benchmarks.serving_ground import ServingGround, Switch, start_serving
+from benchmarks.serving_ground import ServingGround, Switch, print_table, start_serving
 
 # More than a plan names, so that the next one is always to be loaded.
 RELEASES = 5
@@ -106,11 +106,7 @@ def print_findings(found: Findings) -> None:
         "p99 during a switch, ms": (f"{found.switch_p99:.1f}", f"{WORSE * found.steady_p99:.1f}"),
         "slowest switch, s": (f"{found.slowest_switch:.1f}", ""),
     }
-    print(f"{'':<30}{'found':>10}{'limit':>10}")
-    for name, (value, limit) in lines.items():
-        print(f"{name:<30}{value:>10}{limit:>10}")
-    for failure in found.failures[:10]:
-        print(f"  {failure}")
+    print_table(lines, found.failures)
 
 
 def main(arguments: Sequence[str] | None = None) -> Findings:
