@@ -32,7 +32,7 @@ LINKS = {
         "judge_rollout": {"Endpoint", "Rollouts"},
         "complete_rollout": {"Endpoint", "Rollouts"},
         "write_release_notes": {"Release notes"},
-        "roll_back": {"Endpoint", "Rollouts"},
+        "roll_back": {"Endpoint", "Rollouts", "Release notes"},
     },
     "switch_release": {"switch_release": {"Endpoint", "Rollouts"}},
     "predict_batch": {"select_release": {"Rollouts"}, "publish_predictions": {"Predictions"}},
