@@ -4,18 +4,21 @@ The serving process appends all three; monitoring, evaluation and the judge of r
 """
 
 import io
+import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.errors import ContractViolationError
-from include.storage import Store
+from include.errors import ArtifactNotFoundError, ContractViolationError
+from include.storage import Store, digest_bytes
 
-STATISTICS = ("brightness", "contrast", "sharpness", "entropy", "width", "height")
+STATISTICS = (
+    "brightness", "contrast", "sharpness", "noise", "saturation", "red", "green", "blue", "entropy", "width", "height",
+)  # fmt: skip
 
 PREDICTIONS = pa.schema(
     [
@@ -36,6 +39,9 @@ PREDICTIONS = pa.schema(
         ("key", pa.string()),  # digest of the caller's key
         ("embedding", pa.list_(pa.float32())),
         ("image", pa.string()),  # address of the image, where it was kept
+        ("format", pa.string()),  # of the file as it was sent, such as PNG; none for bare pixels
+        ("bytes", pa.int64()),  # of that file
+        ("ood", pa.float64()),  # how far the image lies from what the release was certified on
     ]
 )
 FEEDBACK = pa.schema(
@@ -59,7 +65,15 @@ COMPARISONS = pa.schema(
     ]
 )  # fmt: skip
 # Numbers that are all different make dictionaries slow, and the file larger.
-REPEATED = ["project", "release", "predicted", "variant", "answered_by"]
+REPEATED = ["project", "release", "predicted", "variant", "answered_by", "format"]
+ROW = "row"
+# As serving processes name a file, and how long they keep one open while the store is away.
+NAMED = re.compile(r"(\d{8}T\d{6})-")
+LONGEST = timedelta(hours=1)
+# Clocks of serving processes may be ahead.
+LAST = datetime.max.replace(tzinfo=UTC)
+# A reader that lost a race against a compaction lists again; it would have to lose every time.
+ATTEMPTS = 10
 SCHEMAS = {"predictions": PREDICTIONS, "feedback": FEEDBACK, "comparisons": COMPARISONS}
 
 
@@ -74,33 +88,104 @@ def append_rows(store: Store, kind: str, name: str, rows: Sequence[Mapping[str, 
     folders = {f"{row['project']}/{kind}/{row['time'].astimezone(UTC):%Y-%m-%d}" for row in rows}
     if len(folders) > 1:
         raise ContractViolationError(f"rows of one file belong to {sorted(folders)}; write one file for each")
-    buffer = io.BytesIO()
     table = pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMAS[kind])
-    pq.write_table(table, buffer, use_dictionary=REPEATED)
-    store.write(f"{folders.pop()}/{name}.parquet", buffer.getvalue())
+    store.write(f"{folders.pop()}/{name}.parquet", _encode(table))
 
 
 def read_predictions(store: Store, project: str, start: datetime, end: datetime) -> pa.Table:
-    """Read the predictions answered in [start, end), in time order, each request once."""
-    table = _read(store, project, "predictions", start, PREDICTIONS)
+    """Read the predictions answered in [start, end), in time order, each request once.
+
+    Columns that the log did not have when a row was written are null.
+    """
+    start, end = start.astimezone(UTC), end.astimezone(UTC)
+    table = _read(store, project, "predictions", start, end)
     inside = pc.and_(pc.greater_equal(table["time"], start), pc.less(table["time"], end))
-    return _once(table.filter(inside))
+    return _once(table.filter(inside), ["request_id"])
 
 
 def read_feedback(store: Store, project: str, since: datetime) -> pa.Table:
-    """Read the labels received since a moment, the latest of each request."""
-    return _once(_read(store, project, "feedback", since, FEEDBACK))
+    """Read the labels received since the day of a moment, the latest of each request."""
+    return _once(_read(store, project, "feedback", since.astimezone(UTC), LAST), ["request_id"])
 
 
-def _read(store: Store, project: str, kind: str, since: datetime, schema: pa.Schema) -> pa.Table:
-    first_day = since.astimezone(UTC).strftime("%Y-%m-%d")
-    addresses = [a for a in store.list(f"{project}/{kind}", "*.parquet") if a.split("/")[-2] >= first_day]
-    tables = [pq.read_table(pa.BufferReader(store.read(address)), schema=schema) for address in addresses]
-    return pa.concat_tables(tables) if tables else schema.empty_table()
+def compact_closed_days(store: Store, project: str) -> list[str]:
+    """Compact the days of a project's log that ended a day ago or longer; return the addresses that were written.
+
+    The serving processes still write to the last day, and rollouts read it.
+    """
+    today = datetime.now(UTC).date()
+    days = {(*one.split("/")[1:3],) for kind in SCHEMAS for one in store.list(f"{project}/{kind}", "*.parquet")}
+    closed = sorted({date.fromisoformat(day) for _, day in days if day < f"{today - timedelta(days=1)}"})
+    return [address for day in closed for address in compact_log(store, project, day)]
 
 
-def _once(table: pa.Table) -> pa.Table:
-    """Keep the last row of each request; a segment replayed after a crash may have written one twice."""
-    table = table.sort_by("time")
-    last = {request_id: index for index, request_id in enumerate(table["request_id"].to_pylist())}
-    return table.take(pa.array(sorted(last.values()), pa.int64()))
+def compact_log(store: Store, project: str, day: date) -> list[str]:
+    """Join the log files of a UTC day that is over into one of each kind; return the addresses that were written.
+
+    A file is removed only after another that holds its rows was written under a name made of its content: a kill, or a
+    second process, leaves rows twice and none missing, and readers take each once. What comes late joins the next time.
+
+    :raises ContractViolationError: the day is not over.
+    """
+    if day >= datetime.now(UTC).date():
+        raise ContractViolationError(
+            f"{day} is not over in UTC, and is still being logged; compact it from tomorrow on"
+        )
+    written = (_compact(store, f"{project}/{kind}/{day}", SCHEMAS[kind]) for kind in SCHEMAS)
+    return [address for address in written if address]
+
+
+def _compact(store: Store, folder: str, schema: pa.Schema) -> str | None:
+    addresses = store.list(folder, "*.parquet")
+    if len(addresses) < 2:
+        return None
+    try:
+        table = _once(_join(store, addresses, schema), ["request_id", "time"])
+    except ArtifactNotFoundError:
+        return None  # Another process compacts this day.
+    content = _encode(table)
+    address = f"{folder}/day-{digest_bytes(content).removeprefix('sha256:')[:16]}.parquet"
+    store.write(address, content)
+    for one in addresses:
+        if one != address:
+            store.remove(one)
+    return address
+
+
+def _read(store: Store, project: str, kind: str, start: datetime, end: datetime) -> pa.Table:
+    for _ in range(ATTEMPTS):
+        found = store.list(f"{project}/{kind}", "*.parquet")
+        try:
+            return _join(store, [one for one in found if _may_hold(one, start, end)], SCHEMAS[kind])
+        except ArtifactNotFoundError as error:
+            vanished = error  # Compacted after it was listed; its rows are in a file that is listed now.
+    raise vanished
+
+
+def _may_hold(address: str, start: datetime, end: datetime) -> bool:
+    """Tell by day and name, which begins with the time of the first row, whether a file may hold rows of a window."""
+    day, name = address.split("/")[-2:]
+    if not f"{start:%Y-%m-%d}" <= day <= f"{end:%Y-%m-%d}":
+        return False
+    named = NAMED.match(name)
+    return named is None or named[1] >= f"{start - LONGEST:%Y%m%dT%H%M%S}"
+
+
+def _join(store: Store, addresses: Sequence[str], schema: pa.Schema) -> pa.Table:
+    # `read_table` would fill the columns that an old file has not, and take three times as long.
+    tables = [pq.ParquetFile(pa.BufferReader(store.read(one))).read(use_threads=False) for one in addresses]
+    return pa.concat_tables([schema.empty_table(), *tables], promote_options="default").select(schema.names)
+
+
+def _encode(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, use_dictionary=REPEATED)
+    return buffer.getvalue()
+
+
+def _once(table: pa.Table, key: Sequence[str]) -> pa.Table:
+    """Keep the last row of each key, in time order; a segment replayed after a crash may have written one twice."""
+    table = table.sort_by([("time", "ascending"), ("request_id", "ascending")])
+    last = table.select(key).append_column(ROW, pa.array(range(table.num_rows), pa.int64()))
+    rows = last.group_by(key).aggregate([(ROW, "max")])[f"{ROW}_max"]
+    return table.take(rows.take(pc.sort_indices(rows)))

@@ -234,16 +234,3 @@ class Workplace:
         from include.deployment.package import package_model
 
         return package_model(version, self.project, self.store, self.ledger, self.tracking)
-
-    def monitor(self, start: datetime, end: datetime) -> dict[str, Any]:
-        """Measure drift and accuracy of one window, and open an episode if there is drift."""
-        from include.monitoring.drift import detect_drift
-        from include.monitoring.episodes import record_drift
-        from include.monitoring.performance import measure_performance
-        from include.monitoring.profile import profile_predictions
-
-        profile = profile_predictions(self.project, start, end, self.store)
-        drift = detect_drift(self.project, profile, self.store)
-        record_drift(drift, self.ledger)
-        performance = measure_performance(self.project, profile, self.store)
-        return {"drift": drift.model_dump(mode="json"), "performance": performance.model_dump(mode="json")}

@@ -26,6 +26,9 @@ class DiagnosisReport(Contract):
     scores: dict[Cause, Fraction] = Field(description="How well each cause explains what is seen; they sum to 1.")
     evidence: tuple[str, ...] = Field(description="What speaks for it, for people, the strongest first.")
     examples: tuple[str, ...] = Field(default=(), description="Requests that show it, most typical first.")
+    accuracy: Fraction | None = Field(default=None, description="Expected of the model while it lasts.")
+    attainable: Fraction | None = Field(default=None, description="Expected of a model that answers it.")
+    priors: dict[str, Fraction] = Field(default={}, description="Estimated shares of the classes, where they moved.")
 
 
 class ActionDecision(Contract):
@@ -48,6 +51,7 @@ class RetrainingRequest(Contract):
     project: str
     episode: int | None = Field(description="Drift episode that it answers; none for other triggers.")
     reason: str
+    occasion: str = Field(default="", description="What it answers; each occasion is answered once.")
     trigger: RetrainingTrigger = "drift"
     mode: TrainingMode = "full"
     drift: DriftReport | None = None

@@ -39,7 +39,7 @@ class ProfileReport(Contract):
     end: datetime
     release: Digest | None = Field(description="Release that answered the window; none without predictions.")
     predictions: Count
-    address: str | None = Field(description="Parquet table, one row a prediction; none without predictions.")
+    address: str | None = Field(description="Parquet table, one row a prediction; none without enough of them.")
     per_minute: float = Field(default=0.0, ge=0, description="Requests answered a minute.")
     failed: Count = Field(default=0, description="Requests that the model whose turn it was could not answer.")
     abstained: Count = Field(default=0, description="Requests that nobody answered.")
@@ -56,10 +56,11 @@ class FeatureDriftReport(Contract):
 
     feature: str
     method: str
-    p_value: Fraction
-    threshold: Fraction
+    p_value: Fraction = Field(description="Of this window alone.")
+    threshold: Fraction = Field(description="Drift at or below it, after what earlier windows have shown.")
     drifted: bool
     layer: DriftLayer = "image"
+    evidence: float = Field(default=0.0, ge=0, description="Of the sequential rule, over all windows so far.")
 
 
 class DriftReport(Contract):

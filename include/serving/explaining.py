@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from include.errors import ArtifactNotFoundError
 from include.predictions import PREDICTIONS
 from include.serving.admission import Admission
-from include.serving.occlusion import draw_overlay, measure_occlusion, shrink
 from include.serving.refusals import Refusal, RefusedRequestError
 from include.serving.service import REQUEST_ID
 from include.storage import Store
 from include.vision.decoding import decode_image
+from include.vision.occlusion import draw_overlay, measure_occlusion, shrink
 from include.vision.releases import open_graph, open_release, release_address
 
 MODELS = ("champion", "candidate", "previous")

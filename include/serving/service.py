@@ -25,7 +25,7 @@ from include.serving.refusals import RefusedRequestError, refuse_image
 from include.serving.routing import choose_variant, digest_key, is_compared, is_kept
 from include.settings import Settings
 from include.storage import Store
-from include.vision.decoding import RejectedImageError
+from include.vision.decoding import SIGNATURES, RejectedImageError
 from include.vision.statistics import image_statistics
 
 # The project leads, so that a label which comes weeks later needs no look-up to find its log.
@@ -45,6 +45,7 @@ class Prediction(BaseModel):
     variant: Variant = Field(description="Whose turn it was.")
     answered_by: Variant = Field(description="Who answered; another one where that model failed.")
     predicted: str | None = Field(description="None where nobody could answer; ask a person.")
+    reason: str | None = Field(default=None, description="Why nobody answered; None where somebody did.")
     confidence: float | None
     probabilities: dict[str, float]
 
@@ -173,16 +174,24 @@ class Service:
         started: float,
     ) -> None:
         project, request_id = prediction.project, prediction.request_id
-        embedding = answer.output.embedding if answer.output and live.plan.recording.embeddings else None
+        output = answer.output or answer.withheld
+        said = prediction
+        if answer.withheld:
+            # Monitoring has to see these images, too, and the model's own answers to them.
+            said = _describe(request_id, live, prediction.variant, answer._replace(output=output))
+        embedding = output.embedding if output and live.plan.recording.embeddings else None
         kept = self.keeper.keep(project, request_id, image, data) if is_kept(live.plan, request_id) else None
         row = {
-            **prediction.model_dump(),
+            **said.model_dump(exclude={"reason"}),
             "time": datetime.now(UTC),
-            "probabilities": list(prediction.probabilities.values()),
+            "probabilities": list(said.probabilities.values()),
             "failed": answer.failed,
             "key": None if key is None else digest_key(project, key),
             "embedding": None if embedding is None else embedding.tolist(),
+            "ood": output and output.ood,
             "image": kept,
+            "format": None if data is None else _name_format(data),
+            "bytes": None if data is None else len(data),
             **image_statistics(image),
             "latency_ms": (time.perf_counter() - started) * 1000,
         }
@@ -208,6 +217,10 @@ class Service:
         return RefusedRequestError(503, "no_release", reason, f"run {project}.deploy_model, then try again")
 
 
+def _name_format(data: bytes) -> str | None:
+    return next((name for name, signature in SIGNATURES.items() if data.startswith(signature)), None)
+
+
 def _describe(request_id: str, live: LivePlan, turn: Variant, answer: Answer) -> Prediction:
     manifest, output = answer.model.manifest, answer.output
     probabilities = {} if output is None else dict(zip(manifest.classes, output.probabilities.tolist(), strict=True))
@@ -220,6 +233,7 @@ def _describe(request_id: str, live: LivePlan, turn: Variant, answer: Answer) ->
         revision=live.plan.revision,
         variant=turn,
         answered_by=answer.answered_by,
+        reason=answer.silence,
         predicted=predicted,
         confidence=None if predicted is None else probabilities[predicted],
         probabilities=probabilities,

@@ -4,19 +4,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
-from pydantic import ValidationError
 
-from include.errors import PermanentError
+from include.errors import FINAL, FOREIGN, PermanentError
 from include.project import Project, load_projects
 from include.settings import load_settings
+from windhover.notifications import report_failure, report_recovery
 
-LEDGER_CONNECTION = "windhover_ledger"
 TRAINING_POOL = "training"
 
 RETRY_UNLESS_PERMANENT = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            exception=[PermanentError, ValidationError],
+            exception=[PermanentError, *(name for name, handling in FOREIGN.items() if handling in FINAL)],
             action=RetryAction.FAIL,
             reason="the same inputs fail the same way",
         )
@@ -38,6 +37,8 @@ def dag_defaults(project: Project, **overrides: Any) -> dict[str, Any]:
             "retry_exponential_backoff": True,
             "max_retry_delay": timedelta(minutes=5),
             "retry_policy": RETRY_UNLESS_PERMANENT,
+            "on_failure_callback": report_failure,
+            "on_success_callback": report_recovery,
         },
         **overrides,
     }

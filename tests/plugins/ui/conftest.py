@@ -21,29 +21,62 @@ from include.ledger.tables import dataset_versions, memberships
 from include.project import Project
 from include.storage import Store, digest_bytes
 from tests.include.data.stored_versions import make_row, write_version
+from tests.plugins.ui.busy_project import play_story
+from tests.plugins.ui.played_airflow import PlayedAirflow
 from tests.plugins.ui.reports import make_report
 
 DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
 
 
 @pytest.fixture
-def anonymous(machine, monkeypatch) -> TestClient:
-    """A browser that is not signed in."""
+def airflow() -> PlayedAirflow:
+    """Airflow's API, beside our pages."""
+    return PlayedAirflow()
+
+
+@pytest.fixture
+def server(machine, monkeypatch, airflow) -> FastAPI:
+    """Airflow's web server."""
     # The list of revoked tokens is in Airflow's database, which these tests do without.
     monkeypatch.setattr("airflow.models.revoked_token.RevokedToken.is_revoked", lambda _: False)
     create_auth_manager()
     server = FastAPI()
     for app in get_fastapi_plugins()[0]:
         server.mount(app["url_prefix"], app["app"])
-    return TestClient(server, raise_server_exceptions=False)
+    server.mount("/api/v2", airflow.make_app())
+    return server
+
+
+@pytest.fixture
+def anonymous(server) -> TestClient:
+    """A browser that is not signed in."""
+    return TestClient(server, raise_server_exceptions=False, follow_redirects=False)
+
+
+def sign_in(role: str) -> str:
+    """Return the session of somebody who is named like their role."""
+    return create_auth_manager().generate_jwt(SimpleAuthManagerUser(username=role, role=role))
 
 
 @pytest.fixture
 def browser(anonymous) -> TestClient:
     """A browser with the session of a viewer."""
-    token = create_auth_manager().generate_jwt(SimpleAuthManagerUser(username="viewer", role="viewer"))
-    anonymous.cookies.set("_token", token)
+    anonymous.cookies.set("_token", sign_in("viewer"))
     return anonymous
+
+
+@pytest.fixture
+def operator(anonymous) -> TestClient:
+    """A browser with the session of somebody who may run DAGs."""
+    anonymous.cookies.set("_token", sign_in("user"))
+    return anonymous
+
+
+@pytest.fixture
+def story(machine_store, ledger_connection) -> Ledger:
+    """The ledger of a project in the middle of its story."""
+    play_story(machine_store, ledger_connection)
+    return ledger_connection
 
 
 @pytest.fixture

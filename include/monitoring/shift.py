@@ -1,0 +1,96 @@
+"""How a window differs from the reference of its release, as one vector that hypotheses are held against."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from include.monitoring.kernel_means import KernelSpace, chance_of_shift, explained_share, noise_floor
+from include.monitoring.observations import Sample, scaler
+
+Values = NDArray[np.float64]
+
+# So many neighbours come from the reference where nothing has changed.
+EXPECTED_NEIGHBOURS = 8
+
+
+class Shift:
+    """The difference between two samples.
+
+    :param window: What was answered.
+    :param reference: What the release was certified on.
+    :param labels: Class of each reference image, [n].
+    :param names: Of the image statistics.
+    """
+
+    def __init__(self, window: Sample, reference: Sample, labels: NDArray[np.int64], names: Sequence[str]) -> None:
+        self.window = window
+        self.reference = reference
+        self.labels = labels
+        self._scale = scaler(reference, names)
+        self._blocks = (self._scale(window), self._scale(reference))
+        self._space = KernelSpace(self._blocks[1])
+        places = [self._space.place(blocks) for blocks in self._blocks]
+        self._weights = _balance(*places, len(self._blocks[0]))
+        self._places = (places[0] * self._weights, places[1] * self._weights)
+        self.seen = self._places[0].mean(axis=0) - self._places[1].mean(axis=0)
+        self._floor = noise_floor(*self._places)
+
+    @cached_property
+    def p_value(self) -> float:
+        """Chance of as large a difference between two samples of one world."""
+        return chance_of_shift(*self._places)
+
+    def place(self, sample: Sample) -> Values:
+        """Return the places of other images, [n, d]."""
+        return self._space.place(self._scale(sample)) * self._weights
+
+    def explain(self, expected: Values) -> tuple[float, float]:
+        """Return the share of the difference that a hypothesis explains, and the share of the images that it is true of.
+
+        :param expected: The difference that it makes to every image, [d].
+        """
+        return explained_share(self.seen, expected, self._floor)
+
+    def reweigh(self, weights: Values) -> Values:
+        """Return the difference that it makes when reference images come so many times as often, [n]."""
+        return np.average(self._places[1], axis=0, weights=weights) - self._places[1].mean(axis=0)
+
+    def without(self, rows: NDArray[np.bool_]) -> float:
+        """Return the share of the difference that goes with some rows of the window."""
+        rest = self._places[0][~rows]
+        if not len(rest):
+            return 0.0
+        left = rest.mean(axis=0) - self._places[1].mean(axis=0)
+        whole = max(float(self.seen @ self.seen) - self._floor, 1e-12)
+        remaining = max(float(left @ left) - noise_floor(rest, self._places[1]), 0)
+        return float(np.clip(1 - remaining / whole, 0, 1))
+
+    def novelty(self) -> Values:
+        """Return, of each window row, the share of the window among its neighbours, as if samples were of one size.
+
+        After Schilling, "Multivariate two-sample tests based on nearest neighbors" (J. Am. Stat. Assoc., 1986).
+        """
+        window, reference = (np.hstack([block / np.sqrt(block.shape[1]) for block in blocks]) for blocks in self._blocks)
+        counts = len(window), len(reference)
+        neighbours = min(round(EXPECTED_NEIGHBOURS * sum(counts) / counts[1]), sum(counts) - 1)
+        found = NearestNeighbors(n_neighbors=neighbours + 1).fit(np.vstack([window, reference])).kneighbors(window)[1]
+        near = (found[:, 1:] < counts[0]).sum(axis=1)
+        scaled = near / counts[0], (neighbours - near) / counts[1]
+        return np.asarray(scaled[0] / (scaled[0] + scaled[1]))
+
+    def witness(self) -> Values:
+        """Return how typical of the difference each window row is, [n]: the witness function of the discrepancy."""
+        return np.asarray(self._places[0] @ self.seen)
+
+
+def _balance(window: Values, reference: Values, blocks: int) -> Values:
+    """Return weights, [d], that make the difference in each block count the same, or less where it may be chance."""
+    weights = []
+    for first, second in zip(np.hsplit(window, blocks), np.hsplit(reference, blocks), strict=True):
+        floor = noise_floor(first, second)
+        length = float(((first.mean(axis=0) - second.mean(axis=0)) ** 2).sum())
+        weights.append(np.full(first.shape[1], max(length - floor, floor, 1e-12) ** -0.5))
+    return np.concatenate(weights)

@@ -1,0 +1,166 @@
+"""What a project's page shows, each part read from store and ledger when it is first asked for."""
+
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from include.contracts import (
+        DriftReport,
+        EpisodeReport,
+        HostReport,
+        IncidentReport,
+        ObjectiveReport,
+        PerformanceReport,
+        ProfileReport,
+    )
+    from include.data.catalogue import CatalogueEntry
+    from include.ledger import Ledger
+    from include.ledger.chronicle import WrittenEntry
+    from include.monitoring.host import Forecast
+    from include.project import Project
+    from include.registry.standing import VersionStanding
+    from include.storage import Store
+    from windhover.ui.rollouts import ProjectRollouts
+
+SHOWN = 8
+PLANS = 200
+HOST_HOURS = 6
+# More points than a chart is wide say nothing more.
+POINTS = 600
+
+
+class Overview:
+    """One project, as it stands now.
+
+    :ivar since: Where its time series begin.
+    """
+
+    def __init__(self, project: "Project", store: "Store", ledger: "Ledger", days: int) -> None:
+        self.project = project
+        self.store = store
+        self.ledger = ledger
+        self.days = days
+        self.now = datetime.now(UTC)
+        self.since = self.now - timedelta(days=days)
+
+    @cached_property
+    def service(self) -> "ProjectRollouts":
+        """Who answers, what is being tried, and the processes that serve."""
+        from include.ledger.plans import list_plans, list_replicas
+        from include.ledger.rollouts import list_rollouts
+        from windhover.ui.rollouts import ProjectRollouts
+
+        name = self.project.name
+        plans, rollouts = list_plans(self.ledger, name, PLANS), list_rollouts(self.ledger, name, SHOWN)
+        return ProjectRollouts(self.project, plans, rollouts, list_replicas(self.ledger))
+
+    @property
+    def answered(self) -> list[int]:
+        """Versions that were champion, the newest first, without the one that is."""
+        plans = [one.plan for one in self.service.revisions if one.plan]
+        found = {plan.champion.model.version for plan in plans}
+        return sorted(found - {plan.champion.model.version for plan in plans[:1]}, reverse=True)
+
+    @cached_property
+    def versions(self) -> "list[VersionStanding]":
+        """The newest certified versions, each with its certificate checked now."""
+        from include.registry.standing import list_standings
+
+        return list_standings(self.project.name, self.ledger, self.store, SHOWN)
+
+    @property
+    def champion(self) -> "VersionStanding | None":
+        """The version that is champion, where it is among the newest."""
+        return next((one for one in self.versions if "champion" in one.names), None)
+
+    @cached_property
+    def profiles(self) -> "list[ProfileReport]":
+        """Windows of live traffic, oldest first."""
+        from include.monitoring.series import read_series
+
+        return read_series(self.store, self.project.name, self.since, POINTS)
+
+    @cached_property
+    def drifts(self) -> "list[DriftReport]":
+        """Verdicts on these windows, oldest first."""
+        from include.monitoring.series import read_drift_series
+
+        return read_drift_series(self.store, self.project.name, self.since, POINTS)
+
+    @cached_property
+    def performances(self) -> "list[PerformanceReport]":
+        """Accuracy in these windows, oldest first."""
+        from include.monitoring.series import read_performance_series
+
+        return read_performance_series(self.store, self.project.name, self.since, POINTS)
+
+    @cached_property
+    def episodes(self) -> "list[EpisodeReport]":
+        """Drift episodes, newest first."""
+        from include.ledger.episodes import list_episodes
+
+        return list_episodes(self.ledger, self.project.name, SHOWN)
+
+    @property
+    def episode(self) -> "EpisodeReport | None":
+        """The episode that is not over."""
+        return next((one for one in self.episodes if one.state != "closed"), None)
+
+    @cached_property
+    def troubles(self) -> "list[IncidentReport]":
+        """Incidents that are not resolved, the most severe first."""
+        from include.ledger.incidents import list_incidents
+
+        order = ("critical", "major", "minor", "info")
+        found = list_incidents(self.ledger, self.project.name, 50, unresolved=True)
+        return sorted(found, key=lambda one: (order.index(one.severity), one.opened_at))
+
+    @cached_property
+    def settled(self) -> "list[IncidentReport]":
+        """Incidents that are resolved, newest first."""
+        from include.ledger.incidents import list_incidents
+
+        found = list_incidents(self.ledger, self.project.name, 50)
+        return [one for one in found if one.state == "resolved"]
+
+    @property
+    def recovery(self) -> timedelta | None:
+        """Mean time from the opening of an incident to its resolution; none before the first one."""
+        lasted = [one.resolved_at - one.opened_at for one in self.settled if one.resolved_at]
+        return sum(lasted, timedelta()) / len(lasted) if lasted else None
+
+    @cached_property
+    def objectives(self) -> "list[ObjectiveReport]":
+        """What is promised, and how much of each error budget is left."""
+        from include.ledger.objectives import list_objectives
+
+        return list_objectives(self.ledger, self.project.name)
+
+    @cached_property
+    def data(self) -> "CatalogueEntry":
+        """The dataset, and how its last partitions fared."""
+        from include.data.catalogue import read_catalogue
+
+        return read_catalogue([self.project], self.ledger)[0]
+
+    @cached_property
+    def entries(self) -> "list[WrittenEntry]":
+        """The newest entries of the audit chain, newest first."""
+        from include.ledger.chronicle import list_entries
+
+        return list_entries(self.ledger, self.project.name, SHOWN)
+
+    @cached_property
+    def samples(self) -> "list[HostReport]":
+        """What the machine was busy with lately, oldest first."""
+        from include.ledger.host import list_samples
+
+        return list_samples(self.ledger, self.now - timedelta(hours=HOST_HOURS))
+
+    @cached_property
+    def forecasts(self) -> "list[Forecast]":
+        """How full memory and disk are, and when they will be full."""
+        from include.monitoring.host import forecast
+
+        return forecast(self.samples)
