@@ -7,8 +7,8 @@ Puts the newest certified model into service without dropping a request, and tak
 The exported graph must answer like the trained model, and every serving process replays golden images before the
 release takes traffic. `judge_rollout` looks every second at errors, latency, agreement and, where labels come back,
 accuracy. Harm, or too little evidence by the deadline, gives all requests back at once and fails `judge_rollout` with
-the reasons; `roll_back` closes the rollout. To abort it, mark `judge_rollout` as failed. **Produces** `serving_model`,
-and release notes.
+the reasons; `roll_back` closes the rollout and writes into the release's notes what happened. To abort it, mark
+`judge_rollout` as failed. **Produces** `serving_model`, and release notes.
 
 **Safe to clear and re-run:** a release is named by its content, and a rollout goes on where it was.
 

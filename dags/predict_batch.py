@@ -11,8 +11,8 @@ page, the *Predictions* button of `publish_predictions`. Nothing learns from it,
 **Safe to clear and re-run:** answers lie at an address made of dataset, day and release, appear there in one step, and
 are found again.
 
-**Backfill:** Airflow offers none for a DAG that follows an asset. Trigger it once a day of the past, in any order, with
-*Champion at* `day` to ask the release that answered at the end of that day.
+**Backfill** days of the past, in any order: each is answered by the release that answered at the end of that day. Its
+events start nothing that learns or deploys.
 
 Runbook: `docs/runbook.md#predict_batch`
 """
@@ -20,7 +20,7 @@ Runbook: `docs/runbook.md#predict_batch`
 from airflow.sdk import Param, dag, literal
 
 from include.project import Project
-from windhover.assets import ProjectAssets, when_updated
+from windhover.assets import ProjectAssets, when_day_updated
 from windhover.defaults import dag_defaults, load_valid_projects
 from windhover.operators.prediction import PublishPredictionsOperator, ScoreShardOperator, SelectReleaseOperator
 
@@ -34,9 +34,9 @@ FORM = {
         description="Ask this version, which must have been packaged; empty: the champion.",
     ),
     "champion_at": Param(
-        "now", type="string", pattern=r"^(now|day|\d{4}-\d{2}-\d{2}.*)$", title="Champion at",
+        None, type=["null", "string"], pattern=r"^(now|day|\d{4}-\d{2}-\d{2}.*)$", title="Champion at",
         description="`now`; `day`: the one that answered at the end of the day; or a moment in UTC, like "
-        "2026-01-31T09:00.",
+        "2026-01-31T09:00. Empty: `day` in a backfill, else `now`.",
     ),
 }  # fmt: skip
 
@@ -46,7 +46,7 @@ def make_dag(project: Project):
 
     @dag(
         dag_id=f"{project.name}.predict_batch",
-        schedule=when_updated(assets.curated_dataset),
+        schedule=when_day_updated(assets.curated_dataset),
         doc_md=__doc__,
         tags=[project.name, "deployment"],
         params=FORM,

@@ -27,7 +27,6 @@ LONGEST_SOCKET_PATH = 100
 
 Read = TypeVar("Read")
 Port = Annotated[int, Field(ge=1, le=65535)]
-Replicas = Annotated[int, Field(ge=1, le=16)]
 REPLICAS = 2
 
 
@@ -49,15 +48,12 @@ class _PortSettings(BaseSettings):
     postgres_port: Port | None = None
 
 
-class _ReplicaSettings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="WINDHOVER_")
-
-    serving_replicas: Replicas | None = None
-
-
 @dataclass(frozen=True)
 class Home:
-    """One home folder. Nothing of a stack lies outside it but sockets whose path would be too long."""
+    """One home folder. Nothing of a stack lies outside it but sockets whose path would be too long.
+
+    :ivar replicas: Serving processes of the stack itself; 0 where releases are served in containers of their own.
+    """
 
     settings: Settings
     ports: Ports
@@ -157,6 +153,8 @@ class Home:
             "WINDHOVER_PROJECTS": str(self.settings.projects.absolute()),
             "WINDHOVER_MLFLOW_URI": self.mlflow_url,
             "WINDHOVER_SERVING_URI": self.serving_url,
+            "WINDHOVER_SERVING_REPLICAS": str(self.replicas or self.settings.serving_replicas),
+            "WINDHOVER_TARGET": self.settings.target,
         }
 
     def remember_choices(self) -> None:
@@ -175,7 +173,7 @@ def open_home() -> Home:
     used, wanted, runs = _read_ports(root), read_wanted_ports(), _is_supervised(root)
     ports = _valid(lambda: Ports.model_validate(wanted | used if runs else used | wanted))
     replicas = _read_replicas(root) if runs else read_wanted_replicas()
-    return Home(settings, ports, replicas or REPLICAS)
+    return Home(settings, ports, REPLICAS if replicas is None else replicas)
 
 
 def read_wanted_ports() -> dict[str, int]:
@@ -185,8 +183,11 @@ def read_wanted_ports() -> dict[str, int]:
 
 
 def read_wanted_replicas() -> int | None:
-    """Return the number of serving processes the environment asks for."""
-    return _valid(_ReplicaSettings).serving_replicas
+    """Return the number of serving processes the environment asks for; none of them where containers serve."""
+    settings = _valid(load_settings)
+    if settings.target == "docker":
+        return 0
+    return settings.serving_replicas if "serving_replicas" in settings.model_fields_set else None
 
 
 @contextmanager

@@ -54,13 +54,13 @@ def describe_parts(home: Home, credentials: Credentials) -> dict[str, Part]:
         ),
         Part(FRONT, front_command(home), {}, home.serving_url, needs_database=False),
     ]
-    return {part.name: part for part in parts}
+    return {part.name: part for part in parts if part.name in name_parts(home.replicas)}
 
 
 def name_parts(replicas: int) -> tuple[str, ...]:
-    """Return the names of all parts, in the order in which they are shown."""
+    """Return the names of all parts, in the order in which they are shown; no front where nothing is behind it."""
     airflow = ("api-server", "scheduler", "dag-processor", "triggerer")
-    return ("postgres", "mlflow", *airflow, *name_replicas(replicas), FRONT)
+    return ("postgres", "mlflow", *airflow, *name_replicas(replicas), *([FRONT] if replicas else []))
 
 
 def name_replicas(replicas: int) -> tuple[str, ...]:

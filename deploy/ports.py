@@ -11,6 +11,9 @@ from deploy.home import LOOPBACK, Home
 def check_ports(home: Home) -> None:
     """Refuse to start on a port that is taken or used twice, naming the port, its holder and the variable to set."""
     chosen = home.ports.model_dump()
+    if not home.replicas:
+        # The front of the containers may hold it already: those that serve outlive the stack.
+        del chosen["serving"]
     problems = [
         f"port {port} for {part} is taken{_name_holder(port)}; set WINDHOVER_{part.upper()}_PORT to a free one"
         for part, port in chosen.items()

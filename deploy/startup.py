@@ -109,8 +109,8 @@ def _check_same_choices(home: Home) -> None:
             raise StackError(
                 f"the stack runs already, with {part} on port {running[part]}; `make down` to move it to {port}"
             )
-    wanted = read_wanted_replicas() or home.replicas
-    if wanted != home.replicas:
+    wanted = read_wanted_replicas()
+    if wanted not in (None, home.replicas):
         raise StackError(
             f"the stack runs already, with {home.replicas} serving replicas; `make down` to start it with {wanted}"
         )
@@ -156,7 +156,8 @@ class _Startup:
     def _start_serving(self) -> None:
         Ledger(self.home.database_url("windhover")).migrate()
         self._start(*name_replicas(self.home.replicas))
-        self._start(FRONT)
+        if self.home.replicas:
+            self._start(FRONT)
 
     def _migrate(self, database: str, package: str, part: str, command: list[str]) -> None:
         installed = version(package)

@@ -1,6 +1,6 @@
 """Registers what Airflow must discover at start-up."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -21,6 +21,18 @@ from windhover.links import (
     RELEASE_NOTES,
     ROLLOUTS,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class _Timetables:
+    """Every task process loads this file, and hardly any of them asks for timetables."""
+
+    def __iter__(self) -> "Iterator[type]":
+        from windhover.timetables import DailyAssetTimetable
+
+        yield DailyAssetTimetable
 
 
 async def show_pages(scope: Any, receive: Any, send: Any) -> None:
@@ -59,6 +71,7 @@ class WindhoverPlugin(AirflowPlugin):
             )
         ),
     ]
+    timetables = _Timetables()
     operator_extra_links = [  # noqa: RUF012
         DATA_DOCS, QUARANTINE, DATASHEET, EDA, MLFLOW_RUN, EVALUATION, EXPLANATIONS, MODEL_CARD, ENDPOINT, ROLLOUTS,
         RELEASE_NOTES, PREDICTIONS, DRIFT_REPORT,

@@ -86,7 +86,7 @@ class Comparer:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(19, os.nice(0) + NICENESS))
         while (waiting := self._take()) is not None:
             try:
-                self._recorder.append("comparisons", self._compare(waiting))
+                self._recorder.append("comparisons", [self._compare(waiting)])
             except Exception:
                 # A full disk, or a defect of ours; neither may end the thread.
                 logger.exception("the comparison of %s is lost", waiting.request_id)

@@ -3,6 +3,8 @@
 import asyncio
 import weakref
 from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -13,8 +15,8 @@ from prometheus_client import Histogram
 from include.serving.admission import Admission, refuse_overload
 from include.serving.crew import Crew
 from include.serving.model import ModelFailedError, Output, ServedModel
-from include.serving.refusals import UNREADABLE_STATUS, RefusedRequestError
-from include.vision.decoding import decode_image
+from include.serving.refusals import UNREADABLE_STATUS, RefusedRequestError, refuse_image
+from include.vision.decoding import RejectedImageError, decode_image
 from include.vision.releases import DecodingLimits
 
 DECODE_SECONDS = 5.0
@@ -22,6 +24,8 @@ MAX_BATCH = 32
 # A batch of large images gains nothing over its images one by one, and takes their memory a second time.
 MAX_BATCH_BYTES = 16 * 2**20
 PIXEL_BYTES = 512 * 2**20
+# Small files of one request are decoded together: to send a thread on an errand costs as much as one of them.
+ERRAND_BYTES = 64 * 2**10
 
 
 class _Waiting(NamedTuple):
@@ -58,38 +62,62 @@ class Engine:
         """How many images wait for a graph right now."""
         return sum(map(len, self._lanes.values()))
 
-    async def decode(self, data: bytes, limits: DecodingLimits) -> NDArray[np.uint8]:
-        """Decode an untrusted image file to RGB, upright, uint8 [H, W, 3].
+    async def decode(
+        self, files: Sequence[bytes], limits: DecodingLimits
+    ) -> list[NDArray[np.uint8] | RefusedRequestError]:
+        """Decode untrusted image files to RGB, upright, uint8 [H, W, 3], or tell of each why not.
 
-        :raises RejectedImageError: the bytes are no acceptable image.
-        :raises RefusedRequestError: 422, decoding takes too long; 429, its turn does not come, or memory is short.
+        A refusal is 4xx where the file is no acceptable image; 422, decoding takes too long; 429, its turn does not
+        come, or memory is short.
         """
-        job = self._decoders.begin(partial(self._decode, data, limits))
-        try:
+        errands = [
+            (self._decoders.begin(partial(self._decode_all, some, limits)), len(some)) for some in _divide(files)
+        ]
+        with suppress(TimeoutError):
             async with asyncio.timeout(DECODE_SECONDS):
-                return await job.result
-        except TimeoutError as error:
-            raise _refuse_slow(began=job.began) from error
+                for job, _ in errands:
+                    await job.result
+        found: list[NDArray[np.uint8] | RefusedRequestError] = []
+        for job, count in errands:
+            # The errand that was waited for when time was up is cancelled already.
+            if job.result.done() and not job.result.cancelled():
+                found += job.result.result()
+            else:
+                job.result.cancel()
+                found += [_refuse_slow(began=job.began)] * count
+        return found
 
-    async def run(self, model: ServedModel, image: NDArray[np.uint8]) -> Output:
+    def run(self, model: ServedModel, image: NDArray[np.uint8]) -> "asyncio.Future[Output]":
         """Ask a model about one image, uint8 [H, W, 3], in a batch with whatever else waits for the same graph.
 
-        :raises ModelFailedError: the model has no answer to this very image.
+        What is returned raises `ModelFailedError` where the model has no answer to this very image.
         """
         answer: asyncio.Future[Output] = asyncio.get_running_loop().create_future()
         lane = self._lanes.setdefault((id(model), image.shape), deque())
         lane.append(_Waiting(model, image, answer))
-        self._start_batches()
-        return await answer
+        # Not at once: what the same request asks next belongs into the same batch.
+        asyncio.get_running_loop().call_soon(self._start_batches)
+        return answer
 
     def close(self) -> None:
         """End the threads, once they have done what they are at."""
         self._decoders.close()
         self._graphs.close()
 
-    def _decode(self, data: bytes, limits: DecodingLimits) -> NDArray[np.uint8]:
-        image = decode_image(data, **limits.model_dump())
-        self.pixels.take(image.nbytes)
+    def _decode_all(
+        self, files: Sequence[bytes], limits: DecodingLimits
+    ) -> list[NDArray[np.uint8] | RefusedRequestError]:
+        return [self._decode(data, limits) for data in files]
+
+    def _decode(self, data: bytes, limits: DecodingLimits) -> NDArray[np.uint8] | RefusedRequestError:
+        try:
+            image = decode_image(data, **limits.model_dump())
+            self.pixels.take(image.nbytes)
+        except RejectedImageError as error:
+            return refuse_image(error)
+        except RefusedRequestError as refusal:
+            # Its traceback would hold the pixels of this image and of those before it.
+            return refusal.with_traceback(None)
         # Nobody knows who will let go of the pixels last: the answer, a comparison, or the copy that is kept.
         weakref.finalize(image, self.pixels.give, image.nbytes).atexit = False
         return image
@@ -146,6 +174,20 @@ def _ask(model: ServedModel, images: list[NDArray[np.uint8]]) -> list[Output | E
         if len(images) == 1:
             return [error]
         return [result for image in images for result in _ask(model, [image])]
+
+
+def _divide(files: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Return the files in their order, in parts that one thread decodes."""
+    part: list[bytes] = []
+    size = 0
+    for data in files:
+        if part and size + len(data) > ERRAND_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(data)
+        size += len(data)
+    if part:
+        yield part
 
 
 def _refuse_slow(*, began: bool) -> RefusedRequestError:

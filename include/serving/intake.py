@@ -6,24 +6,21 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated
 
-import numpy as np
 from fastapi import Depends, Request
-from numpy.typing import NDArray
 
 from include.errors import PermanentError
 from include.serving.admission import Admission
 from include.serving.bodies import receive_body
 from include.serving.metrics import Metrics
+from include.serving.prediction import Prediction
 from include.serving.refusals import RefusedRequestError
-from include.serving.service import Prediction, Service
+from include.serving.service import Item, Service
 
 MAX_IN_FLIGHT = 128
 BODY_BYTES = 256 * 2**20
 READY_SECONDS = 3.0
 # A few tell whether a model still answers as it did; all of them have been asked before it took traffic.
 READY_IMAGES = 2
-
-Item = bytes | NDArray[np.uint8] | RefusedRequestError
 
 
 class Intake:
@@ -48,17 +45,23 @@ class Intake:
             yield body
 
     async def answer(
-        self, project: str, items: Sequence[Item], key: str | None, started: float
+        self, project: str, items: Sequence[Item | RefusedRequestError], key: str | None, started: float
     ) -> list[Prediction | RefusedRequestError]:
-        """Answer images in their order, each by itself: files, or pixels, uint8 [H, W, 3].
+        """Answer images in their order, each by itself: files, or pixels, uint8 [H, W, 3]; a refusal stays one.
 
         :param started: `time.perf_counter()` when the request arrived.
         :raises RefusedRequestError: 429, the process has enough to do.
         """
         with self._images.enter(len(items)):
-            if len(items) == 1:
-                return [await self._answer_one(project, items[0], key, started)]
-            return await asyncio.gather(*(self._answer_one(project, item, key, started) for item in items))
+            asked = [item for item in items if not isinstance(item, RefusedRequestError)]
+            found = iter(await self.service.predict(project, asked, key, started))
+        answers = [item if isinstance(item, RefusedRequestError) else next(found) for item in items]
+        for answer in answers:
+            if isinstance(answer, RefusedRequestError):
+                self.metrics.count_refusal(project, answer.status)
+            else:
+                self.metrics.count_answer(answer)
+        return answers
 
     async def check(self) -> dict[str, str]:
         """Replay golden images of every live release; return what is wrong, by project.
@@ -71,22 +74,6 @@ class Intake:
                 faults = await asyncio.to_thread(self._replay)
                 self._ready = (time.monotonic(), faults)
             return faults
-
-    async def _answer_one(
-        self, project: str, item: Item, key: str | None, started: float
-    ) -> Prediction | RefusedRequestError:
-        try:
-            if isinstance(item, RefusedRequestError):
-                raise item
-            if isinstance(item, bytes):
-                prediction = await self.service.predict(project, item, key, started)
-            else:
-                prediction = await self.service.answer(self.service.find_live(project), item, None, key, started)
-        except RefusedRequestError as refusal:
-            self.metrics.count_refusal(project, refusal.status)
-            return refusal
-        self.metrics.count_answer(prediction)
-        return prediction
 
     def _replay(self) -> dict[str, str]:
         faults = {}

@@ -9,7 +9,8 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from include.serving.admission import Admission
-from include.serving.service import Prediction, Service
+from include.serving.prediction import Prediction
+from include.serving.service import Service
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ANSWERED = 200

@@ -15,8 +15,8 @@ from include.serving.bodies import ENVELOPE_BYTES
 from include.serving.intake import IntakeOf
 from include.serving.model import ServedModel
 from include.serving.predicting import KEY_PARAMETERS, REFUSALS, read_key
+from include.serving.prediction import Prediction
 from include.serving.refusals import OPEN_INFERENCE, RefusedRequestError
-from include.serving.service import Prediction
 from include.serving.state import list_ready
 from include.serving.tensors import BINARY_HEADER, CHANNELS, FILES, PIXELS, encode_response, read_request
 

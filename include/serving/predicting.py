@@ -16,8 +16,9 @@ from include.serving.bodies import (
     read_images,
 )
 from include.serving.intake import IntakeOf
+from include.serving.prediction import Prediction
 from include.serving.refusals import UNREADABLE_STATUS, Refusal, RefusedRequestError, describe_faults
-from include.serving.service import Feedback, Prediction
+from include.serving.service import Feedback
 
 FEEDBACK_BYTES = 10_000
 MAX_KEY = 200

@@ -1,16 +1,17 @@
 """Record every answer in a local segment before it is sent, and publish segments to the prediction log."""
 
 import fcntl
-import json
 import logging
 import os
 import threading
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from include.predictions import append_rows
 from include.storage import Store
@@ -44,20 +45,20 @@ class Recorder:
         """Publish what dead processes left behind, and from then on whatever is appended."""
         self._publisher.start()
 
-    def append(self, kind: str, row: Mapping[str, Any]) -> None:
-        """Write one row of the prediction log.
+    def append(self, kind: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write rows of the prediction log, all or none.
 
-        :param kind: `predictions` or `feedback`.
-        :raises OSError: the row could not be written; nothing of it remains.
+        :param kind: `predictions`, `feedback` or `comparisons`.
+        :raises OSError: the rows could not be written; nothing of them remains.
         """
-        line = json.dumps({"kind": kind, **row, "time": row["time"].isoformat()}).encode() + b"\n"
+        lines = b"".join(to_json({"kind": kind, **row}) + b"\n" for row in rows)
         with self._lock:
             if self._segment is None:
                 self._segment, self._size = _open_segment(self._folder), 0
-            written = os.write(self._segment, line)
-            if written < len(line):
+            written = os.write(self._segment, lines)
+            if written < len(lines):
                 os.ftruncate(self._segment, self._size)
-                raise OSError(f"only {written} of {len(line)} bytes fit into {self._folder}; is the disk full?")
+                raise OSError(f"only {written} of {len(lines)} bytes fit into {self._folder}; is the disk full?")
             self._size += written
 
     def count_segments(self) -> int:
@@ -124,7 +125,7 @@ def _read_rows(content: bytes) -> tuple[dict[tuple[str, str, str], list[dict[str
     torn = 0
     for line in content.splitlines():
         try:
-            row = json.loads(line)
+            row = from_json(line)
             row["time"] = datetime.fromisoformat(row["time"])
             rows[row.pop("kind"), row["project"], f"{row['time']:%Y-%m-%d}"].append(row)
         except (ValueError, TypeError, KeyError):

@@ -3,15 +3,15 @@
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from include.contracts import Variant
 from include.ledger import Ledger
 from include.serving.comparing import Comparer
 from include.serving.crew import Crew
@@ -19,35 +19,22 @@ from include.serving.engine import Engine
 from include.serving.fallback import Answer, find_answer
 from include.serving.heartbeat import Heartbeat
 from include.serving.keeping import ImageKeeper
+from include.serving.model import Output, ServedModel
 from include.serving.plan import LivePlan, ServingPlan
+from include.serving.prediction import Asked, Prediction, describe, write_row
 from include.serving.recorder import Recorder
-from include.serving.refusals import RefusedRequestError, refuse_image
-from include.serving.routing import choose_variant, digest_key, is_compared, is_kept
+from include.serving.refusals import RefusedRequestError
+from include.serving.routing import choose_variant, is_compared, is_kept
 from include.settings import Settings
 from include.storage import Store
-from include.vision.decoding import SIGNATURES, RejectedImageError
-from include.vision.statistics import image_statistics
+
+if TYPE_CHECKING:
+    import asyncio
 
 # The project leads, so that a label which comes weeks later needs no look-up to find its log.
 REQUEST_ID = re.compile(r"([a-z][a-z0-9_]{0,39})-[0-9a-f]{32}")
 
-
-class Prediction(BaseModel):
-    """One answered image."""
-
-    model_config = ConfigDict(protected_namespaces=())
-
-    request_id: str = Field(description="Name of this answer; send it back with the label, once that is known.")
-    project: str
-    release: str = Field(description="Digest of the release that answered, or whose classes' shares did.")
-    model_version: int
-    revision: int = Field(description="Of the release plan that was followed.")
-    variant: Variant = Field(description="Whose turn it was.")
-    answered_by: Variant = Field(description="Who answered; another one where that model failed.")
-    predicted: str | None = Field(description="None where nobody could answer; ask a person.")
-    reason: str | None = Field(default=None, description="Why nobody answered; None where somebody did.")
-    confidence: float | None
-    probabilities: dict[str, float]
+Item = bytes | NDArray[np.uint8]
 
 
 class Feedback(BaseModel):
@@ -113,38 +100,30 @@ class Service:
             raise self._refuse_project(project)
         return live
 
-    async def predict(self, project: str | None, data: bytes, key: str | None, started: float) -> Prediction:
-        """Answer one image file, and record the answer before anybody sees it.
+    async def predict(
+        self, project: str | None, items: Sequence[Item], key: str | None, started: float
+    ) -> list[Prediction | RefusedRequestError]:
+        """Answer images in their order, each by itself, and record the answers before anybody sees them.
 
+        :param items: Image files; or pixels, uint8 [H, W, 3].
         :param key: The caller's name for whoever it asks for; with a sticky plan, one key meets one release.
         :param started: `time.perf_counter()` when the request arrived.
-        :raises RefusedRequestError: no release, no acceptable image, or the answer cannot be recorded.
+        :raises RefusedRequestError: no release.
         """
         live = self.find_live(project)
+        images = await self._decode(items, live)
+        asked = [
+            self._ask(live, image, item, key)
+            for image, item in zip(images, items, strict=True)
+            if not isinstance(image, RefusedRequestError)
+        ]
         try:
-            image = await self.engine.decode(data, live.champion.manifest.decoding)
-        except RejectedImageError as error:
-            raise refuse_image(error) from error
-        return await self.answer(live, image, data, key, started)
-
-    async def answer(
-        self, live: LivePlan, image: NDArray[np.uint8], data: bytes | None, key: str | None, started: float
-    ) -> Prediction:
-        """Answer one decoded image, uint8 [H, W, 3], and record the answer before anybody sees it.
-
-        :param live: As `find_live` gave it; what is followed meanwhile makes no difference to this request.
-        :param data: The file it was decoded from, where there was one.
-        :raises RefusedRequestError: the answer cannot be recorded.
-        """
-        request_id = f"{live.plan.project}-{uuid.uuid4().hex}"
-        turn = choose_variant(live.plan, request_id, key)
-        answer = await find_answer(live, turn, lambda model: self.engine.run(model, image))
-        prediction = _describe(request_id, live, turn, answer)
-        record = (prediction, live, answer, image, data, key, started)
-        await self._recorders.begin(partial(self._record_answer, *record)).result
-        if is_compared(live.plan, request_id):
-            self.comparer.offer(live, request_id, image)
-        return prediction
+            answers = [(one, await find_answer(live, one.turn, partial(self._run, one))) for one in asked]
+        finally:
+            for one in asked:
+                one.first.cancel()
+        answered = iter(await self._conclude(live, answers, key, started))
+        return [image if isinstance(image, RefusedRequestError) else next(answered) for image in images]
 
     async def accept(self, feedback: Feedback) -> None:
         """Record the true label of an answered image.
@@ -161,45 +140,56 @@ class Service:
             reason = f"{feedback.label!r} is no class of {project}"
             raise RefusedRequestError(422, "unknown_label", reason, f"use one of: {', '.join(classes)}")
         row = {**feedback.model_dump(), "project": project, "time": datetime.now(UTC)}
-        await self._recorders.begin(partial(self._record, "feedback", row)).result
+        await self._recorders.begin(partial(self._record, "feedback", [row])).result
 
-    def _record_answer(
-        self,
-        prediction: Prediction,
-        live: LivePlan,
-        answer: Answer,
-        image: NDArray[np.uint8],
-        data: bytes | None,
-        key: str | None,
-        started: float,
-    ) -> None:
-        project, request_id = prediction.project, prediction.request_id
-        output = answer.output or answer.withheld
-        said = prediction
-        if answer.withheld:
-            # Monitoring has to see these images, too, and the model's own answers to them.
-            said = _describe(request_id, live, prediction.variant, answer._replace(output=output))
-        embedding = output.embedding if output and live.plan.recording.embeddings else None
-        kept = self.keeper.keep(project, request_id, image, data) if is_kept(live.plan, request_id) else None
-        row = {
-            **said.model_dump(exclude={"reason"}),
-            "time": datetime.now(UTC),
-            "probabilities": list(said.probabilities.values()),
-            "failed": answer.failed,
-            "key": None if key is None else digest_key(project, key),
-            "embedding": None if embedding is None else embedding.tolist(),
-            "ood": output and output.ood,
-            "image": kept,
-            "format": None if data is None else _name_format(data),
-            "bytes": None if data is None else len(data),
-            **image_statistics(image),
-            "latency_ms": (time.perf_counter() - started) * 1000,
-        }
-        self._record("predictions", row)
+    async def _decode(self, items: Sequence[Item], live: LivePlan) -> list[NDArray[np.uint8] | RefusedRequestError]:
+        files = [item for item in items if isinstance(item, bytes)]
+        decoded = iter(await self.engine.decode(files, live.champion.manifest.decoding))
+        return [next(decoded) if isinstance(item, bytes) else item for item in items]
 
-    def _record(self, kind: str, row: dict[str, Any]) -> None:
+    def _ask(self, live: LivePlan, image: NDArray[np.uint8], item: Item, key: str | None) -> Asked:
+        request_id = f"{live.plan.project}-{uuid.uuid4().hex}"
+        turn = choose_variant(live.plan, request_id, key)
+        model = live.candidate if turn == "candidate" and live.candidate else live.champion
+        return Asked(
+            request_id, turn, image, item if isinstance(item, bytes) else None, model, self.engine.run(model, image)
+        )
+
+    def _run(self, asked: Asked, model: ServedModel) -> "asyncio.Future[Output]":
+        return asked.first if model is asked.model else self.engine.run(model, asked.image)
+
+    async def _conclude(
+        self, live: LivePlan, answers: list[tuple[Asked, Answer]], key: str | None, started: float
+    ) -> list[Prediction | RefusedRequestError]:
+        """Record answers and return them, or for each the refusal where they cannot be recorded."""
+        described = [(asked, answer, describe(asked, live, answer)) for asked, answer in answers]
+        if not described:
+            return []
         try:
-            self.recorder.append(kind, row)
+            await self._recorders.begin(partial(self._record_answers, live, described, key, started)).result
+        except RefusedRequestError as refusal:
+            return [refusal for _ in described]
+        for asked, _ in answers:
+            if is_compared(live.plan, asked.request_id):
+                self.comparer.offer(live, asked.request_id, asked.image)
+        return [prediction for _, _, prediction in described]
+
+    def _record_answers(
+        self, live: LivePlan, described: list[tuple[Asked, Answer, Prediction]], key: str | None, started: float
+    ) -> None:
+        rows = [write_row(live, *one, key, self._keep(live, one[0])) for one in described]
+        for row in rows:
+            row["latency_ms"] = (time.perf_counter() - started) * 1000
+        self._record("predictions", rows)
+
+    def _keep(self, live: LivePlan, asked: Asked) -> str | None:
+        if not is_kept(live.plan, asked.request_id):
+            return None
+        return self.keeper.keep(live.plan.project, asked.request_id, asked.image, asked.data)
+
+    def _record(self, kind: str, rows: list[dict[str, Any]]) -> None:
+        try:
+            self.recorder.append(kind, rows)
         except OSError as error:
             reason = f"the answer cannot be recorded: {error}"
             raise RefusedRequestError(
@@ -215,26 +205,3 @@ class Service:
         reasons = "; ".join(state.rejected.values()) if state else ""
         reason = f"{project} has no release in service" + (f": {reasons}" if reasons else " yet")
         return RefusedRequestError(503, "no_release", reason, f"run {project}.deploy_model, then try again")
-
-
-def _name_format(data: bytes) -> str | None:
-    return next((name for name, signature in SIGNATURES.items() if data.startswith(signature)), None)
-
-
-def _describe(request_id: str, live: LivePlan, turn: Variant, answer: Answer) -> Prediction:
-    manifest, output = answer.model.manifest, answer.output
-    probabilities = {} if output is None else dict(zip(manifest.classes, output.probabilities.tolist(), strict=True))
-    predicted = max(probabilities, key=lambda name: probabilities[name], default=None)
-    return Prediction(
-        request_id=request_id,
-        project=live.plan.project,
-        release=answer.model.release.digest,
-        model_version=manifest.model_version,
-        revision=live.plan.revision,
-        variant=turn,
-        answered_by=answer.answered_by,
-        reason=answer.silence,
-        predicted=predicted,
-        confidence=None if predicted is None else probabilities[predicted],
-        probabilities=probabilities,
-    )

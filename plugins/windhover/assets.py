@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from windhover.timetables import DailyAssetTimetable
+
 
 @dataclass(frozen=True)
 class ProjectAssets:
@@ -58,6 +60,15 @@ class ProjectAssets:
 def when_updated(*assets: Asset) -> PartitionedAssetTimetable:
     """Schedule a DAG for the day of every update of any of these assets."""
     return PartitionedAssetTimetable(assets=AssetAny(*assets))
+
+
+def when_day_updated(asset: Asset) -> "DailyAssetTimetable":
+    """Schedule a DAG for the day of every update of an asset; it can be backfilled, too."""
+    from airflow.serialization.encoders import ensure_serialized_asset
+
+    from windhover.timetables import DailyAssetTimetable
+
+    return DailyAssetTimetable(assets=ensure_serialized_asset(asset))
 
 
 def announce(reference: dict[str, Any], outlets: "Iterable[Asset]", context: "Context", day: str | None = None) -> None:

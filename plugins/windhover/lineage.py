@@ -7,7 +7,15 @@ Airflow's provider asks for this once a task is done, in a process of its own, s
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from include.contracts import BatchRef, DatasetRef, ExpectationReport, ModelRef, ShardReport, ValidationReport
+from include.contracts import (
+    BatchRef,
+    BatchReport,
+    DatasetRef,
+    ExpectationReport,
+    ModelRef,
+    ShardReport,
+    ValidationReport,
+)
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
     from openlineage.client.generated.data_quality_assertions_dataset import Assertion
     from openlineage.client.generated.schema_dataset import SchemaDatasetFacet
 
-Data = BatchRef | ShardReport | ValidationReport | DatasetRef | ModelRef
+Data = BatchRef | ShardReport | ValidationReport | DatasetRef | ModelRef | BatchReport
 SEVERITY = {"stop": "error", "quarantine": "warn", "warn": "warn"}
 
 
@@ -82,7 +90,7 @@ def count_rows(data: Data) -> int | None:
     """Return how many rows a reference or report speaks of, where it says so."""
     if isinstance(data, ShardReport | ValidationReport):
         return data.accepted
-    return data.images if isinstance(data, DatasetRef) else None
+    return data.images if isinstance(data, DatasetRef | BatchReport) else None
 
 
 def _describe_content(data: Data) -> dict[str, Any]:
@@ -94,6 +102,8 @@ def _describe_content(data: Data) -> dict[str, Any]:
         facets["schema"] = _describe_schema()
         version = str(data.version) if isinstance(data, DatasetRef) else data.digest
         facets["version"] = DatasetVersionDatasetFacet(datasetVersion=version)
+    if isinstance(data, BatchReport):
+        facets["version"] = DatasetVersionDatasetFacet(datasetVersion=data.digest)
     if isinstance(data, ModelRef):
         facets["version"] = DatasetVersionDatasetFacet(datasetVersion=data.weights)
     return facets

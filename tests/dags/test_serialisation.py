@@ -1,6 +1,7 @@
 """Every DAG survives the way through Airflow's database."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
@@ -31,7 +32,7 @@ LINKS = {
         "judge_rollout": {"Endpoint", "Rollouts"},
         "complete_rollout": {"Endpoint", "Rollouts"},
         "write_release_notes": {"Release notes"},
-        "roll_back": {"Endpoint", "Rollouts"},
+        "roll_back": {"Endpoint", "Rollouts", "Release notes"},
     },
     "switch_release": {"switch_release": {"Endpoint", "Rollouts"}},
     "predict_batch": {"select_release": {"Rollouts"}, "publish_predictions": {"Predictions"}},
@@ -66,6 +67,16 @@ def test_tasks_edges_and_outlets_survive(load_dag, through_the_database, stem):
         assert sent.trigger_rule == task.trigger_rule
     assert theirs.doc_md == ours.doc_md
     assert list(theirs.params) == list(ours.params)
+
+
+def test_days_are_answered_when_they_are_announced_and_by_backfills(through_the_database):
+    timetable = through_the_database("predict_batch").timetable
+    first, last = datetime(2026, 1, 30, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    runs = timetable.iter_partition_dagrun_infos(earliest=first, latest=last)
+    assert [run.partition_key for run in runs] == ["2026-01-30", "2026-01-31", "2026-02-01"]
+    assert timetable.partitioned
+    assert timetable.periodic
+    assert {asset.name for asset, _ in timetable.asset_condition.iter_assets()} == {"digits.curated_dataset"}
 
 
 RETRIES = 3

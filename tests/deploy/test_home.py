@@ -13,7 +13,8 @@ from include.settings import Settings
 def environment(monkeypatch, tmp_path):
     for part in ("AIRFLOW", "MLFLOW", "SERVING", "POSTGRES"):
         monkeypatch.delenv(f"WINDHOVER_{part}_PORT", raising=False)
-    monkeypatch.delenv("WINDHOVER_SERVING_REPLICAS", raising=False)
+    for name in ("SERVING_REPLICAS", "TARGET"):
+        monkeypatch.delenv(f"WINDHOVER_{name}", raising=False)
     monkeypatch.setenv("WINDHOVER_HOME", str(tmp_path))
 
 
@@ -40,6 +41,22 @@ def test_the_number_of_replicas_is_the_running_stacks_else_the_environments(monk
         assert open_home().replicas == 3
         monkeypatch.delenv("WINDHOVER_SERVING_REPLICAS")
         assert open_home().replicas == 3
+
+
+def test_where_containers_serve_the_stack_has_no_serving_processes_of_its_own(monkeypatch):
+    monkeypatch.setenv("WINDHOVER_TARGET", "docker")
+    monkeypatch.setenv("WINDHOVER_SERVING_REPLICAS", "3")
+    home = open_home()
+    assert home.replicas == 0
+    # Who deploys has to know it, and how many processes a set of containers is to have.
+    assert home.locations()["WINDHOVER_TARGET"] == "docker"
+    assert home.locations()["WINDHOVER_SERVING_REPLICAS"] == "3"
+    home.remember_choices()
+    with socket.socket(socket.AF_UNIX) as supervisor:
+        supervisor.bind(str(home.socket))
+        supervisor.listen()
+        monkeypatch.delenv("WINDHOVER_TARGET")
+        assert open_home().replicas == 0
 
 
 @pytest.mark.parametrize("value", ["0", "17", "two"])

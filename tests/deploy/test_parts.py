@@ -8,11 +8,13 @@ from deploy.parts import STACK_MARKER, describe_parts, name_parts, name_replicas
 AIRFLOW = {"api-server", "scheduler", "dag-processor", "triggerer"}
 
 
-@pytest.mark.parametrize("replicas", [1, 2, 5])
+@pytest.mark.parametrize("replicas", [0, 1, 2, 5])
 def test_the_names_are_the_parts(home, replicas):
     parts = describe_parts(dataclasses.replace(home, replicas=replicas), load_credentials(home))
     assert tuple(parts) == name_parts(replicas)
     assert sum(name.startswith("serving-") for name in parts) == replicas
+    # Containers bring a front of their own, on the same port.
+    assert ("front" in parts) is (replicas > 0)
 
 
 def test_every_replica_has_a_name_and_a_socket_of_its_own(home):

@@ -32,6 +32,12 @@ def test_free_ports_pass():
     check_ports(home_on(**free_ports()))
 
 
+def test_the_serving_port_may_be_held_by_the_front_of_containers_that_outlived_the_stack():
+    with take_port() as taken:
+        ports = Ports(**free_ports() | {"serving": taken.getsockname()[1]})
+        check_ports(Home(Settings(home="/nowhere"), ports, replicas=0))
+
+
 def test_a_taken_port_names_port_part_holder_and_variable():
     with take_port() as taken:
         port = taken.getsockname()[1]

@@ -8,7 +8,7 @@ from airflow.sdk.listener import get_listener_manager
 
 from deploy.airflow_environment import write_transport
 from include.settings import load_settings
-from tests.plugins.samples import BATCH, BROKEN, DATASET, DAY, MODEL, SHARD_REPORT, VALIDATION, digest
+from tests.plugins.samples import BATCH, BATCH_REPORT, BROKEN, DATASET, DAY, MODEL, SHARD_REPORT, VALIDATION, digest
 from tests.plugins.task_runs import make_run, run_task
 from windhover.lineage import describe_input, describe_output, name_place
 
@@ -99,3 +99,10 @@ def test_a_model_is_the_run_that_trained_it_in_the_version_of_its_weights(machin
     model = describe_output(MODEL, load_settings())
     assert (model.namespace, model.name) == ("http://mlflow:5500", "digits/run1")
     assert model.facets["version"].datasetVersion == digest("e")
+
+
+def test_answers_to_a_day_are_an_output_with_their_digest_and_count(machine):
+    answers = describe_output(BATCH_REPORT, load_settings())
+    assert answers.name == str(machine / "store" / BATCH_REPORT.address)
+    assert answers.facets["version"].datasetVersion == BATCH_REPORT.digest
+    assert answers.outputFacets["outputStatistics"].rowCount == BATCH_REPORT.images

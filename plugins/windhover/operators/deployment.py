@@ -151,14 +151,14 @@ class RollBackOperator(StageOperator):
     """Return to what answered before a rollout, when it did harm or a person marks `judge_rollout` as failed.
 
     The run's note says why; what a person takes back is on the audit chain. The judge's own verdict has taken the
-    traffic away already.
+    traffic away already. The release's notes are written here, too: as a task of its own they would turn the run green.
 
     :param rollout: A `RolloutRef`; nothing when the run failed before its rollout began.
     """
 
     template_fields: Sequence[str] = ("project", "rollout")
     template_fields_renderers: ClassVar[dict[str, str]] = {"project": "json", "rollout": "json"}
-    operator_extra_links = (ENDPOINT, ROLLOUTS)
+    operator_extra_links = (ENDPOINT, ROLLOUTS, RELEASE_NOTES)
 
     def __init__(self, *, rollout: dict[str, Any] | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -166,16 +166,19 @@ class RollBackOperator(StageOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         from include.contracts import RolloutRef
+        from include.deployment.notes import write_release_notes
         from include.deployment.rollout import roll_back
         from include.ledger.audit import seal_chain
 
         if self.rollout is None:
             raise AirflowSkipException("the run failed before anything was rolled out; what answered before answers on")
-        rollout, ledger, project = RolloutRef.model_validate(self.rollout), self.open_ledger(), self.read_project().name
+        rollout, project = RolloutRef.model_validate(self.rollout), self.read_project()
+        ledger, store = self.open_ledger(), self.open_store()
+        self.evidence |= {"Endpoint": self.read_settings().serving_page, "Rollouts": rollouts_of(project.name)}
         reason = context["dag_run"].note or "judge_rollout failed, or was marked so; its log has the reasons"
         roll_back(rollout, [reason], ledger, who=name_attempt(context), forced=True)
-        seal_chain(ledger, project, self.open_store())
-        self.evidence |= {"Endpoint": self.read_settings().serving_page, "Rollouts": rollouts_of(project)}
+        seal_chain(ledger, project.name, store)
+        self.evidence["Release notes"] = page_of(write_release_notes(rollout, project, ledger, store))
         return rollout.model_dump(mode="json")
 
 

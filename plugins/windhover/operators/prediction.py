@@ -57,7 +57,11 @@ class SelectReleaseOperator(StageOperator):
 
     def _read_moment(self, day: str, context: "Context") -> "datetime":
         """Return the moment whose champion is asked; that of the run, so that clearing it asks the same one."""
-        asked, now = context["params"]["champion_at"], context["dag_run"].run_after
+        run = context["dag_run"]
+        is_backfill = run.run_type == "backfill"
+        # Airflow dates a backfilled run back to its day.
+        now = (run.start_date if is_backfill else None) or run.run_after
+        asked = context["params"]["champion_at"] or ("day" if is_backfill else "now")
         if asked == "day":
             return min(read_moment(day) + timedelta(days=1), now)
         return now if asked == "now" else read_moment(asked)
@@ -118,6 +122,7 @@ class PublishPredictionsOperator(StageOperator):
         shards = [BatchShardRef.model_validate(shard) for shard in self.shards]
         report = publish_batch(shards, self.open_store(), self.open_ledger())
         self.reads.append(report.dataset)
+        self.writes.append(report)
         self.evidence["Predictions"] = page_of(report.page)
         self.log.info("%d images answered by version %d: %s", report.images, report.model_version, report.address)
         # A source without days is announced for the day of the run.

@@ -12,8 +12,6 @@ import include.serving.engine as engine_module
 from include.serving.admission import Admission
 from include.serving.engine import Engine
 from include.serving.model import ModelFailedError, load_model
-from include.serving.refusals import RefusedRequestError
-from include.vision.decoding import RejectedImageError
 
 POISON = 255
 
@@ -61,9 +59,9 @@ def grey(value, side=8):
 async def ask_together(engine, model, images):
     """Ask about all images while the first one holds the graph up."""
     model.graph.free.clear()
-    first = asyncio.create_task(engine.run(model, images[0]))
+    first = engine.run(model, images[0])
     await asyncio.to_thread(model.graph.entered.wait, 30)
-    others = [asyncio.create_task(engine.run(model, image)) for image in images[1:]]
+    others = [engine.run(model, image) for image in images[1:]]
     while engine.waiting < len(others):
         await asyncio.sleep(0)
     model.graph.free.set()
@@ -114,11 +112,11 @@ def test_models_and_shapes_are_not_mixed(engine, store, make_release, model):
 def test_who_gave_up_is_not_answered(engine, model):
     async def ask():
         model.graph.free.clear()
-        first = asyncio.create_task(engine.run(model, grey(1)))
-        second = asyncio.create_task(engine.run(model, grey(2)))
+        first = engine.run(model, grey(1))
         await asyncio.to_thread(model.graph.entered.wait, 30)
+        second = engine.run(model, grey(2))
         second.cancel()
-        third = asyncio.create_task(engine.run(model, grey(3)))
+        third = engine.run(model, grey(3))
         await asyncio.sleep(0)
         model.graph.free.set()
         await asyncio.gather(first, third)
@@ -139,9 +137,20 @@ def test_closing_leaves_nobody_waiting(model):
 
 def test_an_image_is_decoded_or_rejected(engine, model, png):
     limits = model.manifest.decoding
-    assert (asyncio.run(engine.decode(png, limits)) == 90).all()
-    with pytest.raises(RejectedImageError):
-        asyncio.run(engine.decode(b"no image", limits))
+    first, refused, second = asyncio.run(engine.decode([png, b"no image", png], limits))
+    assert (first == 90).all()
+    assert (second == 90).all()
+    assert refused.status == 422
+
+
+def test_small_files_share_an_errand_and_large_ones_have_their_own(engine, model, png, monkeypatch):
+    monkeypatch.setattr(engine_module, "ERRAND_BYTES", 2 * len(png))
+    errands = []
+    monkeypatch.setattr(engine, "_decode_all", lambda files, _: errands.append(len(files)) or list(files))
+    files = [png, png, png, png * 3, png]
+    assert asyncio.run(engine.decode(files, model.manifest.decoding)) == files
+    assert errands == [2, 1, 1, 1]
+    assert asyncio.run(engine.decode([], model.manifest.decoding)) == []
 
 
 def test_decoding_has_an_end(engine, model, png, monkeypatch):
@@ -149,12 +158,8 @@ def test_decoding_has_an_end(engine, model, png, monkeypatch):
     monkeypatch.setattr(engine_module, "DECODE_SECONDS", 0.05)
     monkeypatch.setattr(engine_module, "decode_image", lambda *_, **__: held.wait(30))
 
-    async def ask():
-        return await asyncio.gather(
-            *(engine.decode(png, model.manifest.decoding) for _ in range(2)), return_exceptions=True
-        )
-
-    begun, queued = asyncio.run(ask())
+    monkeypatch.setattr(engine_module, "ERRAND_BYTES", 1)
+    begun, queued = asyncio.run(engine.decode([png, png], model.manifest.decoding))
     held.set()
     assert (begun.status, begun.refusal.error) == (422, "too_slow_to_decode")
     assert (queued.status, queued.refusal.error, queued.retry_after) == (429, "overloaded", 1)
@@ -162,11 +167,10 @@ def test_decoding_has_an_end(engine, model, png, monkeypatch):
 
 def test_decoded_pixels_are_counted_for_as_long_as_anybody_holds_them(engine, model, png):
     engine.pixels = Admission(32 * 32 * 3, "bytes of pixels")
-    image = asyncio.run(engine.decode(png, model.manifest.decoding))
+    image, refused = asyncio.run(engine.decode([png, png], model.manifest.decoding))
     assert engine.pixels.taken == image.nbytes
-    with pytest.raises(RefusedRequestError, match="bytes of pixels") as refused:
-        asyncio.run(engine.decode(png, model.manifest.decoding))
-    assert refused.value.status == 429
+    assert refused.status == 429
+    assert "bytes of pixels" in refused.refusal.reason
     del image
     gc.collect()
     assert engine.pixels.taken == 0

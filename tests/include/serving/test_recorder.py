@@ -20,7 +20,7 @@ from include.storage import Store
 recorder = Recorder(Path(sys.argv[1]), Store(sys.argv[2]))
 noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
 for number in range(50):
-    recorder.append("feedback", {"request_id": str(number), "time": noon, "project": "digits", "label": "3"})
+    recorder.append("feedback", [{"request_id": str(number), "time": noon, "project": "digits", "label": "3"}])
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -45,11 +45,11 @@ def run_once(recorder):
 
 
 def test_rows_reach_the_log_by_kind_project_and_day(recorder, store):
-    recorder.append("feedback", label("a"))
-    recorder.append("feedback", label("b", NOON + timedelta(days=1)))
-    recorder.append("feedback", label("c", project="defects"))
+    recorder.append("feedback", [label("a")])
+    recorder.append("feedback", [label("b", NOON + timedelta(days=1))])
+    recorder.append("feedback", [label("c", project="defects")])
     prediction = {"request_id": "d", "time": NOON, "project": "digits", "probabilities": [0.5, 0.5], "confidence": 0.5}
-    recorder.append("predictions", prediction)
+    recorder.append("predictions", [prediction])
     run_once(recorder)
     assert ids(store) == ["a", "b"]
     assert ids(store, "defects") == ["c"]
@@ -80,8 +80,8 @@ def test_every_column_of_the_log_comes_through(recorder, store):
         "champion_ms": 1.5,
         "difference": 0.25,
     }
-    recorder.append("predictions", prediction)
-    recorder.append("comparisons", comparison)
+    recorder.append("predictions", [prediction])
+    recorder.append("comparisons", [comparison])
     run_once(recorder)
     for kind, row in (("predictions", prediction), ("comparisons", comparison)):
         (address,) = store.list(f"digits/{kind}/2026-03-01", "*.parquet")
@@ -96,7 +96,7 @@ def test_a_killed_process_loses_nothing(tmp_path, store):
 
 
 def test_replay_after_a_crash_between_publishing_and_deleting_doubles_nothing(recorder, store, tmp_path):
-    recorder.append("feedback", label("a"))
+    recorder.append("feedback", [label("a")])
     (segment,) = (tmp_path / "segments").glob("*.jsonl")
     content = segment.read_bytes()
     run_once(recorder)
@@ -106,10 +106,10 @@ def test_replay_after_a_crash_between_publishing_and_deleting_doubles_nothing(re
 
 
 def test_segments_of_a_living_process_are_left_alone(recorder, store, tmp_path):
-    recorder.append("feedback", label("a"))
+    recorder.append("feedback", [label("a")])
     run_once(Recorder(tmp_path / "segments", store))
     assert ids(store) == []
-    recorder.append("feedback", label("b"))
+    recorder.append("feedback", [label("b")])
     run_once(recorder)
     assert ids(store) == ["a", "b"]
 
@@ -118,7 +118,7 @@ def test_keeps_segments_while_the_store_is_away(tmp_path, store):
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where the store should be")
     recorder = Recorder(tmp_path / "segments", Store(str(blocked)))
-    recorder.append("feedback", label("a"))
+    recorder.append("feedback", [label("a")])
     run_once(recorder)
     assert recorder.count_segments() == 1
     run_once(Recorder(tmp_path / "segments", store))
@@ -126,7 +126,7 @@ def test_keeps_segments_while_the_store_is_away(tmp_path, store):
 
 
 def test_a_torn_line_is_set_aside_and_the_rest_published(recorder, store, tmp_path):
-    recorder.append("feedback", label("a"))
+    recorder.append("feedback", [label("a")])
     (segment,) = (tmp_path / "segments").glob("*.jsonl")
     with segment.open("ab") as file:
         file.write(b'{"kind": "feedback", "request')
@@ -136,13 +136,13 @@ def test_a_torn_line_is_set_aside_and_the_rest_published(recorder, store, tmp_pa
 
 
 def test_a_short_write_leaves_nothing_of_the_row(recorder, store, monkeypatch):
-    recorder.append("feedback", label("a"))
+    recorder.append("feedback", [label("a")])
     write = sys.modules["os"].write
     with monkeypatch.context() as patch:
         patch.setattr("include.serving.recorder.os.write", lambda file, line: write(file, line[:10]))
         with pytest.raises(OSError, match="disk full"):
-            recorder.append("feedback", label("b"))
-    recorder.append("feedback", label("c"))
+            recorder.append("feedback", [label("b")])
+    recorder.append("feedback", [label("c")])
     run_once(recorder)
     assert ids(store) == ["a", "c"]
     assert read_feedback(store, "digits", NOON).num_rows == 2

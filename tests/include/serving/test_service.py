@@ -1,6 +1,7 @@
 """Requests without HTTP: routed, answered by somebody, recorded."""
 
 import asyncio
+import os
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -37,13 +38,18 @@ def serving(service, make_release, want):
 
 
 def predict(service, *images, project="digits", key=None):
-    """Ask for all images at once; a lone one's answer comes alone."""
+    """Ask for all images at once, each in a request of its own; a lone one's answer comes alone."""
 
-    async def ask():
-        started = time.perf_counter()
-        return await asyncio.gather(*(service.predict(project, image, key, started) for image in images))
+    async def ask(image):
+        (answer,) = await service.predict(project, [image], key, time.perf_counter())
+        if isinstance(answer, RefusedRequestError):
+            raise answer
+        return answer
 
-    answers = asyncio.run(ask())
+    async def ask_all():
+        return await asyncio.gather(*map(ask, images))
+
+    answers = asyncio.run(ask_all())
     return answers[0] if len(images) == 1 else answers
 
 
@@ -169,9 +175,8 @@ def test_compared_is_what_the_plan_says(service, make_release, follow, png, spil
 
 
 def test_decoded_pixels_are_answered_like_the_file(serving, png):
-    live = serving.find_live("digits")
     pixels = np.full((32, 32, 3), 90, np.uint8)
-    answer = asyncio.run(serving.answer(live, pixels, None, None, time.perf_counter()))
+    (answer,) = asyncio.run(serving.predict("digits", [pixels], None, time.perf_counter()))
     assert answer.probabilities == predict(serving, png).probabilities
 
 
@@ -316,3 +321,23 @@ def test_a_store_that_is_away_costs_no_answer_and_no_row(
     logged = read_predictions(store, "digits", datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
     assert logged["request_id"].to_pylist() == [answer.request_id for answer in answers]
     assert [store.read(address) for address in logged["image"].to_pylist()] == [png, png]
+
+
+def test_the_images_of_one_request_are_answered_in_their_order_and_each_for_itself(serving, png, spill):
+    grey = np.full((8, 8, 3), 90, np.uint8)
+    items = [png, b"no image", grey, png]
+    answers = asyncio.run(serving.predict("digits", items, None, time.perf_counter()))
+    assert [isinstance(answer, RefusedRequestError) for answer in answers] == [False, True, False, False]
+    first, refused, pixels, last = answers
+    assert refused.status == 422
+    assert len({first.request_id, pixels.request_id, last.request_id}) == 3
+    assert [row["request_id"] for row in spill()] == [first.request_id, pixels.request_id, last.request_id]
+    assert asyncio.run(serving.predict("digits", [], None, time.perf_counter())) == []
+
+
+def test_of_one_request_all_answers_are_recorded_or_none_is_given(serving, png, spill, monkeypatch):
+    write = os.write
+    monkeypatch.setattr("include.serving.recorder.os.write", lambda file, lines: write(file, lines[:-1]))
+    answers = asyncio.run(serving.predict("digits", [png, png], None, time.perf_counter()))
+    assert [answer.refusal.error for answer in answers] == ["not_recorded"] * 2
+    assert spill() == []

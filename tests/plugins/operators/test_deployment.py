@@ -18,6 +18,7 @@ EVENT = make_event(CERTIFIED_MODEL, VERSION.model_dump(mode="json"))
 CARD = {"_link_model_card": "/windhover/reports/digits/reports/model_card/3/x"}
 ROLLOUTS = {"_link_rollouts": "/windhover/rollouts/digits"}
 LINKS = {"_link_endpoint": "http://serving.example", **ROLLOUTS}
+NOTES = {"_link_release_notes": "/windhover/reports/digits/reports/release_notes/1/index.html"}
 OLD = RELEASE.model_copy(
     update={
         "digest": digest("2"), "address": "digits/releases/2", "model": VERSION.model_copy(update={"version": 2}),
@@ -73,7 +74,13 @@ def test_the_form_may_ask_for_a_strategy(dag, api_server, stages, conf, asked):
 
 
 @pytest.fixture
-def roll_out(dag, api_server, ledger_connection):
+def notes(stages):
+    """Have release notes written that nobody reads; give what they were asked with."""
+    return stages.replace("include.deployment.notes.write_release_notes", "digits/reports/release_notes/1/index.html")
+
+
+@pytest.fixture
+def roll_out(dag, api_server, ledger_connection, notes):
     """Give a function that runs roll_out in a run of its own."""
     api_server.returned["choose_strategy"] = STRATEGY.model_dump(mode="json")
 
@@ -129,16 +136,14 @@ def test_a_rollout_that_proved_itself_crowns_the_champion_and_ends_the_episode(
     assert outcome.links == LINKS
 
 
-def test_release_notes_are_one_click_away(dag, api_server, stages, machine):
+def test_release_notes_are_one_click_away(dag, api_server, notes, machine):
     api_server.returned["roll_out"] = ROLLOUT.model_dump(mode="json")
-    calls = stages.replace("include.deployment.notes.write_release_notes", "digits/reports/release_notes/1/index.html")
     outcome = run_task(api_server, dag, "write_release_notes")
-    assert calls[0]["rollout"] == ROLLOUT
-    page = "/windhover/reports/digits/reports/release_notes/1/index.html"
-    assert outcome.links == {"_link_release_notes": page}
+    assert notes[0]["rollout"] == ROLLOUT
+    assert outcome.links == NOTES
 
 
-def test_rolling_back_returns_to_what_answered_before(dag, api_server, roll_out, ledger_connection):
+def test_rolling_back_returns_to_what_answered_before(dag, api_server, roll_out, ledger_connection, notes):
     roll_out(OLD)
     complete_rollout(ledger_connection, roll_out(RELEASE, "manual"))
     assert find_champion(ledger_connection) == RELEASE
@@ -147,7 +152,8 @@ def test_rolling_back_returns_to_what_answered_before(dag, api_server, roll_out,
 
     assert outcome.state == "success"
     assert find_champion(ledger_connection) == OLD
-    assert outcome.links == LINKS
+    assert outcome.links == {**LINKS, **NOTES}
+    assert len(notes) == 1
 
 
 @pytest.mark.parametrize("completed", [True, False])

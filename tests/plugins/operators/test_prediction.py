@@ -71,6 +71,12 @@ def test_the_form_may_ask_the_champion_of_another_moment(select, day, champion_a
     assert asked[0]["moment"] == moment
 
 
+def test_a_backfill_asks_the_champion_of_the_end_of_its_day(select):
+    _, asked, planned = select(run_type="backfill", partition_key="2026-01-31")
+    assert asked[0]["moment"] == datetime(2026, 2, 1, tzinfo=UTC)
+    assert planned[0]["partition"] == "2026-01-31"
+
+
 def test_while_nothing_answers_the_run_is_skipped_and_says_what_to_do(select, api_server, capsys):
     outcome, _, planned = select(None, "asset_triggered", partition_key=DAY, consumed_asset_events=[EVENT])
     assert (outcome.state, outcome.links, planned) == ("skipped", ROLLOUTS, [])
