@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from examples.camera.lens import CLEAN_LENS, photograph
+from examples.camera.lens import CLEAN_LENS, Lens, photograph
 from include.project import TrainingConfig
 from include.training.optimise import fit_classifier
 from include.training.samples import Samples
@@ -26,14 +26,19 @@ Images = Sequence[NDArray[np.uint8]]
 
 
 class Split(NamedTuple):
-    """Images of one part of the specimens, uint8 RGB [32, 32, 3], and the class of each."""
+    """Images of one part of the specimens, uint8 RGB [32, 32, 3], with class and specimen of each."""
 
     images: list[NDArray[np.uint8]]
     labels: NDArray[np.int64]
+    specimens: NDArray[np.int64]
 
     def take(self, places: NDArray[np.int64]) -> "Split":
         """Return the images at some places."""
-        return Split([self.images[place] for place in places], self.labels[places])
+        return Split([self.images[place] for place in places], self.labels[places], self.specimens[places])
+
+    def show(self, images: Images) -> "Split":
+        """Return other images of the same specimens."""
+        return Split(list(images), self.labels, self.specimens)
 
 
 class Answers(NamedTuple):
@@ -43,17 +48,19 @@ class Answers(NamedTuple):
     embeddings: NDArray[np.float32]  # [N, 64]
 
 
-def photograph_digits(seed: int = 0) -> tuple[Split, Split, Split]:
+def photograph_digits(seed: int) -> tuple[Split, Split, Split]:
     """Photograph each specimen once: 700 to train on, 300 to certify with, and the rest for traffic."""
-    order = np.random.default_rng(seed).permutation(len(load_digits().target))
-    labels = load_digits().target.astype(np.int64)[order]
-    images = [
-        np.asarray(Image.open(io.BytesIO(photograph(int(specimen), CLEAN_LENS, seed))).convert("RGB"))
-        for specimen in order
-    ]
-    ends = (0, 700, 1000, len(order))
-    first, second, third = (Split(images[a:b], labels[a:b]) for a, b in pairwise(ends))
+    labels = load_digits().target.astype(np.int64)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    whole = Split(take_pictures(order, CLEAN_LENS, seed), labels[order], order)
+    first, second, third = (whole.take(np.arange(a, b)) for a, b in pairwise((0, 700, 1000, len(order))))
     return first, second, third
+
+
+def take_pictures(specimens: NDArray[np.int64], lens: Lens, shot: int) -> list[NDArray[np.uint8]]:
+    """Photograph specimens, uint8 RGB [32, 32, 3]."""
+    files = (photograph(int(specimen), lens, shot) for specimen in specimens)
+    return [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in files]
 
 
 def teach(train: Split, validation: Split, epochs: int = EPOCHS) -> onnxruntime.InferenceSession:

@@ -22,7 +22,17 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.digit_network import Split, ask, photograph_digits
-from benchmarks.planted_causes import CAUSES, CLASSES, NEW, Window, log_window, plant, publish_images, publish_release
+from benchmarks.planted_causes import (
+    CLASSES,
+    NEW,
+    PLANTED,
+    Scenes,
+    Window,
+    log_window,
+    plant,
+    publish_images,
+    publish_release,
+)
 from include.contracts import Action, ActionDecision, DiagnosisReport
 from include.monitoring.decision import decide_action
 from include.monitoring.diagnosis import diagnose
@@ -33,6 +43,7 @@ from include.training.samples import Samples
 from include.vision.export import export_graph
 from include.vision.releases import open_graph
 
+SEED = 0
 SEEDS = 10
 EPOCHS = 12
 GOAL, GOAL_SECONDS = 0.9, 60.0
@@ -83,13 +94,13 @@ class Ground:
     """A network, a release of it, and live images that it has not seen."""
 
     def __init__(self, epochs: int = EPOCHS) -> None:
-        train, certified, live = photograph_digits()
+        train, certified, live = photograph_digits(SEED)
         train, certified = (split.take(np.flatnonzero(split.labels < NEW)) for split in (train, certified))
         samples = [Samples(split.images, torch.from_numpy(split.labels)) for split in (train, certified)]
         classifier, _ = fit_classifier(TrainingConfig(epochs=epochs), NEW, *samples, lambda _: None)
         self.serialized = export_graph(classifier)
         self.graph = open_graph(self.serialized)
-        self.certified, self.live = certified, live
+        self.certified, self.live = certified, Scenes(live.specimens, live.labels)
         self.project = Project(name="digits", classes=CLASSES)
 
     def try_cause(self, cause: str, seed: int, folder: Path) -> Case:
@@ -110,7 +121,7 @@ class Ground:
         return float((ask(self.graph, split.images).probabilities.argmax(axis=1) == split.labels).mean())
 
 
-def run(seeds: int = SEEDS, epochs: int = EPOCHS, causes: tuple[str, ...] = CAUSES) -> list[Case]:
+def run(seeds: int = SEEDS, epochs: int = EPOCHS, causes: tuple[str, ...] = tuple(PLANTED)) -> list[Case]:
     """Plant every cause with every seed."""
     ground = Ground(epochs)
     cases = []
@@ -123,11 +134,17 @@ def run(seeds: int = SEEDS, epochs: int = EPOCHS, causes: tuple[str, ...] = CAUS
 
 def tabulate(cases: list[Case]) -> Table:
     """Show each cause: how often it is named, how often what follows is right, and what it is taken for."""
-    table = Table("planted", "named", "right action", "taken for", "median s", "loss predicted within", title="drift causes")
+    table = Table(
+        "planted", "named", "right action", "taken for", "median s", "loss predicted within", title="drift causes"
+    )
     for cause in dict.fromkeys(case.cause for case in cases):
         own = [case for case in cases if case.cause == cause]
         wrong = Counter(case.diagnosis.cause for case in own if not case.named)
-        errors = [abs(case.diagnosis.attainable - case.diagnosis.accuracy - case.lost) for case in own if case.named and case.diagnosis.accuracy is not None and case.diagnosis.attainable is not None]
+        errors = [
+            abs(case.diagnosis.attainable - case.diagnosis.accuracy - case.lost)
+            for case in own
+            if case.named and case.diagnosis.accuracy is not None and case.diagnosis.attainable is not None
+        ]
         table.add_row(
             cause,
             f"{sum(case.named for case in own)} of {len(own)}",

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import lance
@@ -11,10 +12,12 @@ import onnxruntime
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import Image, ImageFilter
 
 from benchmarks.digit_network import Split, ask
-from examples.camera import WORN_LENSES
+from examples.camera import WORN_LENSES, photograph
+from examples.camera.lens import BRIGHTNESS_JITTER, SENSOR_NOISE, SIDE
+from examples.camera.specimens import read_specimen
 from include.contracts import DriftReport
 from include.predictions import append_rows
 from include.project import Project
@@ -130,111 +133,140 @@ def log_window(
     )
 
 
-def draw(live: Split, chance: Chance, shares: NDArray[np.float64] | None = None) -> Split:
-    """Draw a window of live images; of the classes in these shares, [10], and of those taught as they come."""
-    weights = np.where(live.labels < NEW, 1.0, 0.0) if shares is None else shares[live.labels]
-    frequencies = np.bincount(live.labels, minlength=NEW + 1)
+class Scenes(NamedTuple):
+    """Specimens that are photographed as they are sent, and the digit of each."""
+
+    specimens: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+
+def draw(live: Scenes, chance: Chance, shares: NDArray[np.float64] | None = None) -> Scenes:
+    """Draw a window; of the digits in these shares, [10], or of those taught as they come."""
+    weights = np.where(live.labels < NEW, 1.0, 0.0)
     if shares is not None:
-        weights = weights / frequencies[live.labels]
+        weights = shares[live.labels] / np.bincount(live.labels, minlength=NEW + 1)[live.labels]
     places = chance.choice(len(live.labels), WINDOW, replace=shares is not None, p=weights / weights.sum())
-    return live.take(places)
+    return Scenes(live.specimens[places], live.labels[places])
 
 
-def spoil(kind: str, image: Pixels, severity: float, dead: Pixels, chance: Chance) -> Pixels:
-    """Do one thing to an image, with other code than the diagnosis tries it with.
+def expose(specimen: int, before: Callable[[Image.Image], Image.Image], light: float, chance: Chance) -> Pixels:
+    """Photograph a specimen as `examples.camera` does, with something before the sensor."""
+    ink = Image.fromarray((read_specimen(specimen) * (255 / 16)).astype(np.uint8))
+    scene = before(ink.resize((SIDE, SIDE), Image.Resampling.BICUBIC).convert("RGB"))
+    light *= chance.uniform(1 - BRIGHTNESS_JITTER, 1 + BRIGHTNESS_JITTER)
+    exposed = np.asarray(scene) * light + chance.normal(0, SENSOR_NOISE, (SIDE, SIDE, 1))
+    return exposed.clip(0, 255).astype(np.uint8)
+
+
+def shoot(scenes: Scenes, kind: str, severity: float, chance: Chance) -> list[Pixels]:
+    """Photograph a window with one thing wrong, by other code than the diagnosis tries it with.
 
     :param severity: 0 to 1, of what may be met.
     """
-    picture = Image.fromarray(image)
-    if kind == "blur":
-        return np.asarray(picture.filter(ImageFilter.BoxBlur(0.9 + severity)))
-    if kind == "noise":
-        return (image + chance.normal(0, 15 + 25 * severity, image.shape)).clip(0, 255).astype(np.uint8)
-    if kind == "dead pixels":
-        return np.where(dead[..., None] < 255 * (0.015 + 0.03 * severity), 255, image).astype(np.uint8)
-    if kind == "overexposed":
-        return np.asarray(ImageEnhance.Brightness(Image.fromarray((image.clip(0, 205) + 50).astype(np.uint8))).enhance(1.5 + severity))
-    if kind == "less light":
-        return np.asarray(ImageEnhance.Brightness(picture).enhance(0.55 - 0.25 * severity))
-    if kind == "haze":
-        return np.asarray(Image.blend(picture, Image.new("RGB", picture.size, (200, 205, 210)), 0.25 + 0.35 * severity))
-    if kind == "colour":
-        return (image * np.array([1.0, 0.8, 0.65 - 0.25 * severity])).astype(np.uint8)
-    if kind == "shift":
-        return np.roll(image, round((3 + 3 * severity) * image.shape[0] / 32), axis=1)
-    if kind == "zoom":
-        side = round(image.shape[0] * (0.75 - 0.2 * severity))
-        small, (height, width) = picture.resize((side, side), Image.Resampling.LANCZOS), image.shape[:2]
-        canvas = Image.new("RGB", (width, height))
-        canvas.paste(small, ((width - side) // 2, (height - side) // 2))
-        return np.asarray(canvas)
-    return np.asarray(picture.rotate(25 + 65 * severity, Image.Resampling.BICUBIC))
+    before = {name: partial(change, severity=severity) for name, change in BEFORE.items()}.get(kind, _leave)
+    light = 0.55 - 0.25 * severity if kind == "less light" else 1.0
+    images = [expose(int(specimen), before, light, chance) for specimen in scenes.specimens]
+    if kind in AFTER:
+        grid = chance.random((SIDE, SIDE, 1))
+        images = [AFTER[kind](image, severity, grid, chance).clip(0, 255).astype(np.uint8) for image in images]
+    return images
 
 
-SPOILT = {
-    "camera_fault": ("blur", "noise", "dead pixels", "overexposed"),
-    "lighting": ("less light", "haze", "colour"),
-    "geometry": ("turn", "shift", "zoom"),
-}
-
-
-def plant(cause: str, live: Split, seed: int) -> tuple[Window, str]:
-    """Plant a cause in a window of live images; return it and what exactly was done."""
+def plant(cause: str, live: Scenes, seed: int) -> tuple[Window, str]:
+    """Plant a cause in a window of live specimens; return it and what exactly was done."""
     chance = np.random.default_rng([seed, *cause.encode()])
-    if cause in SPOILT:
-        kind = SPOILT[cause][seed % len(SPOILT[cause])]
-        split, severity = draw(live, chance), chance.random()
-        dead = chance.integers(0, 256, split.images[0].shape[:2], dtype=np.uint8)
-        images = [spoil(kind, image, severity, dead, chance) for image in split.images]
-        return Window(images, split.labels, split.labels), f"{kind}, {severity:.0%}"
-    return PLANTED[cause](live, chance)
+    return PLANTED[cause](live, chance, seed)
 
 
-def _plant_worn_lens(live: Split, chance: Chance) -> tuple[Window, str]:
-    lens = WORN_LENSES[int(chance.integers(len(WORN_LENSES)))]
-    split = draw(live, chance)
-    images = [
-        np.asarray(
-            ImageEnhance.Brightness(
-                Image.fromarray(image).rotate(lens.rotation, Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(lens.blur))
-            ).enhance(lens.brightness)
-        )
-        for image in split.images
-    ]
-    return Window(images, split.labels, split.labels), str(lens)
+def _plant_damage(kinds: tuple[str, ...], live: Scenes, chance: Chance, seed: int) -> tuple[Window, str]:
+    kind, scenes, severity = kinds[seed % len(kinds)], draw(live, chance), chance.random()
+    return Window(shoot(scenes, kind, severity, chance), scenes.labels, scenes.labels), f"{kind}, {severity:.0%}"
 
 
-def _plant_priors(live: Split, chance: Chance) -> tuple[Window, str]:
+def _plant_worn_lens(live: Scenes, chance: Chance, seed: int) -> tuple[Window, str]:
+    lens, scenes = WORN_LENSES[seed % len(WORN_LENSES)], draw(live, chance)
+    shots = [photograph(int(specimen), lens, shot) for shot, specimen in enumerate(scenes.specimens)]
+    images = [np.asarray(Image.open(io.BytesIO(shot))) for shot in shots]
+    return Window(images, scenes.labels, scenes.labels), str(lens)
+
+
+def _plant_priors(live: Scenes, chance: Chance, seed: int) -> tuple[Window, str]:
     shares = np.append(chance.dirichlet(np.full(NEW, 0.5)), 0.0)
-    split = draw(live, chance, shares)
-    return Window(split.images, split.labels, split.labels), f"one class has {shares.max():.0%}"
+    scenes = draw(live, chance, shares)
+    return _look(scenes, scenes.labels, chance), f"one class has {shares.max():.0%}"
 
 
-def _plant_new_class(live: Split, chance: Chance) -> tuple[Window, str]:
+def _plant_new_class(live: Scenes, chance: Chance, seed: int) -> tuple[Window, str]:
     share = chance.uniform(0.15, 0.4)
-    split = draw(live, chance, np.append(np.full(NEW, (1 - share) / NEW), share))
-    return Window(split.images, split.labels, split.labels), f"{share:.0%} of a new digit"
+    scenes = draw(live, chance, np.append(np.full(NEW, (1 - share) / NEW), share))
+    return _look(scenes, scenes.labels, chance), f"{share:.0%} of a new digit"
 
 
-def _plant_label_noise(live: Split, chance: Chance) -> tuple[Window, str]:
-    split, share = draw(live, chance), chance.uniform(0.2, 0.45)
-    wrong = (split.labels + chance.integers(1, NEW, WINDOW)) % NEW
-    return Window(split.images, split.labels, np.where(chance.random(WINDOW) < share, wrong, split.labels)), f"{share:.0%}"
+def _plant_label_noise(live: Scenes, chance: Chance, seed: int) -> tuple[Window, str]:
+    scenes, share = draw(live, chance), chance.uniform(0.2, 0.45)
+    wrong = (scenes.labels + chance.integers(1, NEW, WINDOW)) % NEW
+    said = np.where(chance.random(WINDOW) < share, wrong, scenes.labels)
+    return _look(scenes, said, chance), f"{share:.0%} of the labels wrong"
 
 
-def _plant_concept(live: Split, chance: Chance) -> tuple[Window, str]:
-    split, swapped = draw(live, chance), chance.permutation(NEW)[: int(chance.integers(2, 5))]
+def _plant_concept(live: Scenes, chance: Chance, seed: int) -> tuple[Window, str]:
+    scenes, moved = draw(live, chance), chance.permutation(NEW)[: int(chance.integers(2, 5))]
     renamed = np.arange(NEW)
-    renamed[swapped] = np.roll(swapped, 1)
+    renamed[moved] = np.roll(moved, 1)
     # What a class means has changed: the old name is wrong from now on.
-    return Window(split.images, renamed[split.labels], renamed[split.labels]), f"{len(swapped)} classes renamed"
+    now = scenes._replace(labels=renamed[scenes.labels])
+    return _look(now, now.labels, chance), f"{len(moved)} classes renamed"
 
 
-PLANTED: dict[str, Callable[[Split, Chance], tuple[Window, str]]] = {
+def _look(scenes: Scenes, said: NDArray[np.int64], chance: Chance) -> Window:
+    return Window(shoot(scenes, "", 0.0, chance), scenes.labels, said)
+
+
+def _leave(scene: Image.Image) -> Image.Image:
+    return scene
+
+
+def _veil(scene: Image.Image, severity: float) -> Image.Image:
+    return Image.blend(scene, Image.new("RGB", scene.size, (200, 205, 210)), 0.25 + 0.35 * severity)
+
+
+def _tint(scene: Image.Image, severity: float) -> Image.Image:
+    return Image.fromarray((np.asarray(scene) * np.array([1.0, 0.85, 0.65 - 0.25 * severity])).astype(np.uint8))
+
+
+def _paste(scene: Image.Image, side: int, left: int, top: int) -> Image.Image:
+    canvas = Image.new("RGB", scene.size)
+    canvas.paste(scene.resize((side, side), Image.Resampling.LANCZOS), (left, top))
+    return canvas
+
+
+def _shrink(scene: Image.Image, severity: float) -> Image.Image:
+    side = round(SIDE * (0.75 - 0.2 * severity))
+    return _paste(scene, side, (SIDE - side) // 2, (SIDE - side) // 2)
+
+
+# Before the sensor: the lens, the light, and how the object lies.
+BEFORE: dict[str, Callable[..., Image.Image]] = {
+    "blur": lambda scene, severity: scene.filter(ImageFilter.BoxBlur(0.9 + severity)),
+    "haze": _veil,
+    "colour": _tint,
+    "turn": lambda scene, severity: scene.rotate(25 + 65 * severity, Image.Resampling.BICUBIC),
+    "shift": lambda scene, severity: _paste(scene, SIDE, round(SIDE * (0.2 + 0.2 * severity)), 0),
+    "zoom": _shrink,
+}
+# In the sensor, and behind it.
+AFTER: dict[str, Callable[[Pixels, float, NDArray[np.float64], Chance], NDArray[Any]]] = {
+    "noise": lambda image, severity, _, chance: image + chance.normal(0, 15 + 25 * severity, image.shape),
+    "dead pixels": lambda image, severity, grid, _: np.where(grid < 0.015 + 0.03 * severity, 255, image),
+    "overexposed": lambda image, severity, *_: image * (2.0 + 2.0 * severity),
+}
+PLANTED: dict[str, Callable[[Scenes, Chance, int], tuple[Window, str]]] = {
+    "camera_fault": partial(_plant_damage, ("blur", "noise", "dead pixels", "overexposed")),
+    "lighting": partial(_plant_damage, ("less light", "haze", "colour")),
+    "geometry": partial(_plant_damage, ("turn", "shift", "zoom")),
     "class_prior": _plant_priors,
     "new_class": _plant_new_class,
     "label_noise": _plant_label_noise,
     "concept_change": _plant_concept,
     "worn lens": _plant_worn_lens,
 }
-CAUSES = (*SPOILT, *PLANTED)

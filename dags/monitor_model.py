@@ -135,13 +135,15 @@ def make_dag(project: Project):
             task_id="relabel_images",
             project=values,
             decision=decide_action.output,
+            episode=wait_for_drift.output,
             drift=detect_drift.output,
+            performance=measure_performance.output,
             hours=project.monitoring.actions.relabel_hours,
         )
         request_retraining = RequestRetrainingOperator(
             task_id="request_retraining",
             project=values,
-            decision="{{ ti.xcom_pull(task_ids='decide_action') }}",
+            decision="{{ ti.xcom_pull(task_ids='decide_action', map_indexes=-1) }}",
             # Where there is nothing to decide, a training may still be due.
             trigger_rule=TriggerRule.NONE_FAILED,
             outlets=[ProjectAssets(project.name).retraining_request],

@@ -44,7 +44,7 @@ from windhover.operators.training import (
 UNLESS_FAILED = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
 SETTINGS = (
     "{{ dict(params.items() | rejectattr('0', 'in', ['as_of', 'mode']),"
-    " mode=ti.xcom_pull(task_ids='select_dataset', key='mode')) }}"
+    " mode=ti.xcom_pull(task_ids='select_dataset', key='mode', map_indexes=-1)) }}"
 )
 
 
@@ -118,7 +118,9 @@ def make_dag(project: Project):
         )
         # A teardown runs whatever happened, and the run still fails where the training did.
         settle_training = SettleTrainingOperator(
-            task_id="settle_training", project=values, model="{{ ti.xcom_pull(task_ids='train_candidate') }}"
+            task_id="settle_training",
+            project=values,
+            model="{{ ti.xcom_pull(task_ids='train_candidate', map_indexes=-1) }}",
         ).as_teardown()
         run_trials >> [cross_validate, train_candidate]
         train_candidate >> settle_training

@@ -3,17 +3,19 @@
 The serving process appends all three; monitoring, evaluation and the judge of rollouts read windows of them.
 """
 
+import contextlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.errors import ArtifactNotFoundError, ContractViolationError
+from include.errors import ArtifactNotFoundError, ContractViolationError, ServiceUnavailableError
 from include.storage import Store, digest_bytes
 
 STATISTICS = (
@@ -70,6 +72,9 @@ ROW = "row"
 # As serving processes name a file, and how long they keep one open while the store is away.
 NAMED = re.compile(r"(\d{8}T\d{6})-")
 LONGEST = timedelta(hours=1)
+# As compaction names one, with its rows; one of as many stays as it is.
+JOINED = re.compile(r"/joined-(\d+)-")
+MOST_ROWS = 200_000
 # Clocks of serving processes may be ahead.
 LAST = datetime.max.replace(tzinfo=UTC)
 # A reader that lost a race against a compaction lists again; it would have to lose every time.
@@ -104,7 +109,7 @@ def read_predictions(store: Store, project: str, start: datetime, end: datetime)
 
 
 def read_feedback(store: Store, project: str, since: datetime) -> pa.Table:
-    """Read the labels received since the day of a moment, the latest of each request."""
+    """Read the labels received since a moment, the latest of each request; a few that came before may be among them."""
     return _once(_read(store, project, "feedback", since.astimezone(UTC), LAST), ["request_id"])
 
 
@@ -113,10 +118,13 @@ def compact_closed_days(store: Store, project: str) -> list[str]:
 
     The serving processes still write to the last day, and rollouts read it.
     """
-    today = datetime.now(UTC).date()
-    days = {(*one.split("/")[1:3],) for kind in SCHEMAS for one in store.list(f"{project}/{kind}", "*.parquet")}
-    closed = sorted({date.fromisoformat(day) for _, day in days if day < f"{today - timedelta(days=1)}"})
-    return [address for day in closed for address in compact_log(store, project, day)]
+    limit = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
+    written = []
+    for kind, schema in SCHEMAS.items():
+        for day, found in groupby(store.list(f"{project}/{kind}", "*.parquet"), key=_day_of):
+            if day < limit:
+                written += _compact(store, list(found), schema)
+    return written
 
 
 def compact_log(store: Store, project: str, day: date) -> list[str]:
@@ -124,51 +132,77 @@ def compact_log(store: Store, project: str, day: date) -> list[str]:
 
     A file is removed only after another that holds its rows was written under a name made of its content: a kill, or a
     second process, leaves rows twice and none missing, and readers take each once. What comes late joins the next time.
+    A day of very many rows becomes several files, none of which takes much memory to make.
 
     :raises ContractViolationError: the day is not over.
     """
     if day >= datetime.now(UTC).date():
-        raise ContractViolationError(
-            f"{day} is not over in UTC, and is still being logged; compact it from tomorrow on"
-        )
-    written = (_compact(store, f"{project}/{kind}/{day}", SCHEMAS[kind]) for kind in SCHEMAS)
-    return [address for address in written if address]
+        raise ContractViolationError(f"{day} is not over in UTC, and is still being logged; compact it tomorrow")
+    folders = {f"{project}/{kind}/{day}": schema for kind, schema in SCHEMAS.items()}
+    return [one for folder, schema in folders.items() for one in _compact(store, store.list(folder), schema)]
 
 
-def _compact(store: Store, folder: str, schema: pa.Schema) -> str | None:
-    addresses = store.list(folder, "*.parquet")
-    if len(addresses) < 2:
-        return None
+def _compact(store: Store, addresses: Sequence[str], schema: pa.Schema) -> list[str]:
+    found = [one for one in addresses if not ((named := JOINED.search(one)) and int(named[1]) >= MOST_ROWS)]
+    written: list[str] = []
     try:
-        table = _once(_join(store, addresses, schema), ["request_id", "time"])
+        for part, table in _gather(store, found, schema) if len(found) > 1 else ():
+            written.append(_publish(store, part, _once(table, ["request_id", "time"])))
     except ArtifactNotFoundError:
-        return None  # Another process compacts this day.
+        pass  # Another process compacts this day.
+    return written
+
+
+def _gather(store: Store, addresses: Sequence[str], schema: pa.Schema) -> Iterator[tuple[list[str], pa.Table]]:
+    """Read files until they hold enough rows for one, and the next ones."""
+    part: dict[str, pa.Table] = {}
+    rows = 0
+    for address in addresses:
+        part[address] = _join(store, [address], schema)
+        rows += part[address].num_rows
+        if rows >= MOST_ROWS or address == addresses[-1]:
+            yield [*part], pa.concat_tables(part.values())
+            part, rows = {}, 0
+
+
+def _publish(store: Store, part: Sequence[str], table: pa.Table) -> str:
+    """Put one file in the place of several."""
     content = _encode(table)
-    address = f"{folder}/day-{digest_bytes(content).removeprefix('sha256:')[:16]}.parquet"
+    name = digest_bytes(content).removeprefix("sha256:")[:16]
+    address = f"{part[0].rpartition('/')[0]}/joined-{table.num_rows}-{name}.parquet"
     store.write(address, content)
-    for one in addresses:
-        if one != address:
-            store.remove(one)
+    store.remove_files([one for one in part if one != address])
     return address
 
 
 def _read(store: Store, project: str, kind: str, start: datetime, end: datetime) -> pa.Table:
     for _ in range(ATTEMPTS):
-        found = store.list(f"{project}/{kind}", "*.parquet")
-        try:
-            return _join(store, [one for one in found if _may_hold(one, start, end)], SCHEMAS[kind])
-        except ArtifactNotFoundError as error:
-            vanished = error  # Compacted after it was listed; its rows are in a file that is listed now.
-    raise vanished
+        found = _list(store, project, kind, start, end)
+        with contextlib.suppress(ArtifactNotFoundError):
+            table = _join(store, found, SCHEMAS[kind])
+            # A listing takes time, in which files that it has passed may be joined with others that it then misses.
+            again = _list(store, project, kind, start, end)
+            if {one for one in again if JOINED.search(one)} <= set(found):
+                return table
+    raise ServiceUnavailableError(
+        f"the {kind} of {project} were being joined at each of {ATTEMPTS} readings; read again"
+    )
+
+
+def _list(store: Store, project: str, kind: str, start: datetime, end: datetime) -> list[str]:
+    return [one for one in store.list(f"{project}/{kind}", "*.parquet") if _may_hold(one, start, end)]
 
 
 def _may_hold(address: str, start: datetime, end: datetime) -> bool:
     """Tell by day and name, which begins with the time of the first row, whether a file may hold rows of a window."""
-    day, name = address.split("/")[-2:]
-    if not f"{start:%Y-%m-%d}" <= day <= f"{end:%Y-%m-%d}":
+    if not f"{start:%Y-%m-%d}" <= _day_of(address) <= f"{end:%Y-%m-%d}":
         return False
-    named = NAMED.match(name)
+    named = NAMED.match(address.rpartition("/")[2])
     return named is None or named[1] >= f"{start - LONGEST:%Y%m%dT%H%M%S}"
+
+
+def _day_of(address: str) -> str:
+    return address.split("/")[-2]
 
 
 def _join(store: Store, addresses: Sequence[str], schema: pa.Schema) -> pa.Table:

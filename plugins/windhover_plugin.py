@@ -6,6 +6,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 from windhover import notes
 from windhover.links import (
+    CONTACT_SHEET,
     DATA_DOCS,
     DATASHEET,
     DRIFT_REPORT,
@@ -74,5 +75,5 @@ class WindhoverPlugin(AirflowPlugin):
     timetables = _Timetables()
     operator_extra_links = [  # noqa: RUF012
         DATA_DOCS, QUARANTINE, DATASHEET, EDA, MLFLOW_RUN, EVALUATION, EXPLANATIONS, MODEL_CARD, ENDPOINT, ROLLOUTS,
-        RELEASE_NOTES, PREDICTIONS, DRIFT_REPORT,
+        RELEASE_NOTES, PREDICTIONS, DRIFT_REPORT, CONTACT_SHEET,
     ]  # fmt: skip

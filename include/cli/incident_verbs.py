@@ -32,13 +32,16 @@ def list_all(
     limit: Limit = 20,
     as_json: Json = False,
 ) -> Any:
-    """List what is not resolved, and how long people take to answer and to end it."""
+    """List what is not resolved, of the project and of the platform, and how long people take to answer and end it."""
+    from include.ledger.changes import PLATFORM
     from include.ledger.incidents import list_incidents
 
     workplace = Workplace.open(project)
-    found = list_incidents(workplace.ledger, workplace.project.name, limit, unresolved=not every)
-    shown = {"id", "severity", "state", "kind", "title", "owner", "opened_at", "seen", "runbook"}
-    return {"incidents": [one.model_dump(mode="json", include=shown) for one in found], **_measure(workplace)}
+    ledger, wanted = workplace.ledger, (workplace.project.name, PLATFORM)
+    found = [one for name in wanted for one in list_incidents(ledger, name, limit, unresolved=not every)]
+    newest = sorted(found, key=lambda one: one.id, reverse=True)[:limit]
+    shown = {"id", "project", "severity", "state", "kind", "title", "owner", "opened_at", "seen", "runbook"}
+    return {"incidents": [one.model_dump(mode="json", include=shown) for one in newest], **_measure(workplace)}
 
 
 @incidents.command()
@@ -171,10 +174,11 @@ def done(
 
 
 def _find(workplace: Workplace, number: int) -> IncidentReport:
+    from include.ledger.changes import PLATFORM
     from include.ledger.incidents import find_incident
 
     found = find_incident(workplace.ledger, number)
-    if found.project != workplace.project.name:
+    if found.project not in {workplace.project.name, PLATFORM}:
         raise ArtifactNotFoundError(f"incident {number} is one of {found.project}, not of {workplace.project.name}")
     return found
 
@@ -183,8 +187,9 @@ def _seal(workplace: Workplace, number: int) -> IncidentReport:
     """Seal what was done, and return the incident as it stands then."""
     from include.ledger.audit import seal_chain
 
-    seal_chain(workplace.ledger, workplace.project.name, workplace.store)
-    return _find(workplace, number)
+    done = _find(workplace, number)
+    seal_chain(workplace.ledger, done.project, workplace.store)
+    return done
 
 
 def _draft(workplace: Workplace, number: int) -> str:

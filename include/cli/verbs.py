@@ -11,6 +11,7 @@ from include.cli.governance_verbs import app as governance_verbs
 from include.cli.incident_verbs import app as incident_verbs
 from include.cli.learning_verbs import app as learning_verbs
 from include.cli.monitoring_verbs import app as monitoring_verbs
+from include.cli.objective_verbs import app as objective_verbs
 from include.cli.options import Day, Json, ProjectName
 from include.cli.retirement_verbs import app as retirement_verbs
 from include.cli.rollout_verbs import app as rollout_verbs
@@ -26,6 +27,7 @@ app.add_typer(governance_verbs)
 app.add_typer(incident_verbs)
 app.add_typer(learning_verbs)
 app.add_typer(monitoring_verbs)
+app.add_typer(objective_verbs)
 app.add_typer(retirement_verbs)
 app.add_typer(rollout_verbs)
 

@@ -28,6 +28,7 @@ from include.contracts.episodes import ActionDecision as ActionDecision
 from include.contracts.episodes import Cause as Cause
 from include.contracts.episodes import DiagnosisReport as DiagnosisReport
 from include.contracts.episodes import EpisodeReport as EpisodeReport
+from include.contracts.episodes import RelabelRef as RelabelRef
 from include.contracts.episodes import RetrainingRequest as RetrainingRequest
 from include.contracts.episodes import RetrainingTrigger as RetrainingTrigger
 from include.contracts.episodes import TrainingMode as TrainingMode
@@ -57,6 +58,7 @@ from include.contracts.models import PromotionDecision as PromotionDecision
 from include.contracts.models import SliceReport as SliceReport
 from include.contracts.monitoring import DriftLayer as DriftLayer
 from include.contracts.monitoring import DriftReport as DriftReport
+from include.contracts.monitoring import ExplanationDriftReport as ExplanationDriftReport
 from include.contracts.monitoring import FeatureDriftReport as FeatureDriftReport
 from include.contracts.monitoring import FeatureProfileReport as FeatureProfileReport
 from include.contracts.monitoring import PerformanceReport as PerformanceReport

@@ -112,3 +112,19 @@ class PerformanceReport(Contract):
     slices: tuple[SlicePerformanceReport, ...] = ()
     unfair: tuple[str, ...] = Field(default=(), description="Slices whose gap has grown, for people.")
     summary: str = ""
+
+
+class ExplanationDriftReport(Contract):
+    """Whether answers rest on other parts of the images than those of the certified images did."""
+
+    project: str
+    start: datetime
+    end: datetime
+    release: Digest | None
+    verdict: Literal["drift", "stable", "insufficient"]
+    images: Count = Field(description="Kept images of the time, explained.")
+    certified: Count = Field(default=0, description="Certified images that they are held against.")
+    p_value: Fraction | None = None
+    moved: Fraction | None = Field(default=None, description="Share of what answers rest on that lies elsewhere.")
+    sheet: str | None = Field(default=None, description="Address of a picture of both mean maps, certified left.")
+    summary: str

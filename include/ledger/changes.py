@@ -19,6 +19,8 @@ from include.ledger.tables import alias_moves, dataset_versions, erasures, relea
 Changed = Literal["data", "model", "release", "configuration", "code", "infrastructure"]
 
 HOURS = 24.0
+# In place of a project: what concerns the machines of all. Everything is a suspect then.
+PLATFORM = "platform"
 # A change loses half of its weight in so many hours.
 HALF_LIFE = 6.0
 SHOWN = 10
@@ -91,7 +93,9 @@ def _find(
 ) -> Iterator[tuple[datetime, Changed, str]]:
     def read(table: sa.Table) -> list[sa.Row[Any]]:
         at = table.c.recorded_at
-        mine = sa.select(table).where(table.c.project == project, at > since, at < until)
+        mine = sa.select(table).where(at > since, at < until)
+        if project != PLATFORM:
+            mine = mine.where(table.c.project == project)
         return list(connection.execute(mine.order_by(at.desc()).limit(SHOWN)).all())
 
     for row in read(dataset_versions):
@@ -118,7 +122,9 @@ def _find_starts(
 def _find_sighted(
     connection: sa.Connection, project: str, since: datetime, until: datetime
 ) -> Iterator[tuple[datetime, Changed, str]]:
-    mine = sa.select(sightings).where(sightings.c.project.in_(("", project)), sightings.c.seen_at < until)
+    mine = sa.select(sightings).where(sightings.c.seen_at < until)
+    if project != PLATFORM:
+        mine = mine.where(sightings.c.project.in_(("", project)))
     rows = connection.execute(mine.order_by(sightings.c.project, sightings.c.what, sightings.c.id)).all()
     for before, after in pairwise(rows):
         if (before.project, before.what) == (after.project, after.what) and after.seen_at > since:

@@ -18,7 +18,8 @@ Evidence = DriftReport | PerformanceReport
 def open_episode(ledger: Ledger, found: Evidence) -> int:
     """Open an episode for a window that differs, or let it confirm the one not closed yet; return its number.
 
-    The same window counts once, whatever it shows: drift, worse answers, or both.
+    The same window counts once, whatever it shows: drift, worse answers, or both. Looked at again once its episode is
+    over, it opens no other.
     """
     kind = "drift" if isinstance(found, DriftReport) else "performance"
     trigger = "drift" if kind == "drift" else "degradation"
@@ -30,6 +31,9 @@ def open_episode(ledger: Ledger, found: Evidence) -> int:
         set_={kind: sa.func.coalesce(episodes.c[kind], row.excluded[kind])},
     )
     with ledger.begin() as connection:
+        over = connection.scalar(_find_closed(found))
+        if over is not None:
+            return int(over)
         episode = int(connection.execute(once.returning(episodes.c.id)).scalar_one())
         _count_window(connection, episode, found, confirms=True)
     return episode
@@ -147,6 +151,17 @@ def name_incident(episode: int) -> str:
 def _resolve_incidents(ledger: Ledger, project: str, over: list[int], outcome: str) -> None:
     for episode in over:
         resolve_key(ledger, project, name_incident(episode), who="monitoring", why=outcome)
+
+
+def _find_closed(found: Evidence) -> sa.Select[Any]:
+    window = sa.and_(
+        episode_windows.c.episode == episodes.c.id,
+        episode_windows.c.starts_at == found.start,
+        episode_windows.c.ends_at == found.end,
+        episode_windows.c.confirms,
+    )
+    closed = sa.and_(episodes.c.project == found.project, episodes.c.state == "closed")
+    return sa.select(episodes.c.id).where(window, closed).order_by(episodes.c.id.desc()).limit(1)
 
 
 def _count_window(connection: sa.Connection, episode: int, found: Evidence, *, confirms: bool) -> None:

@@ -2,8 +2,8 @@
 
 Multiwindow, multi-burn-rate alerts as in the Site Reliability Workbook (Beyer et al. 2018, chapter 5, table 5-8): an
 alert needs a long look back, that the loss is worth it, and a short one, that it goes on. Beyond the book, few events
-prove nothing: the long one counts by the lower end of its interval (Wilson 1927). And a look back to before anything was
-measured counts as if all had been well until then, or the first failure of a new service would use up a month's budget.
+prove nothing: the long one counts by the lower end of its interval (Wilson 1927). And a look back to before anything
+was measured counts as if all had been well until then: the first failure of a new service uses up no month's budget.
 """
 
 from collections.abc import Mapping

@@ -25,8 +25,9 @@ def _compare(before: ProfileReport, now: ProfileReport) -> Iterator[str]:
         yield f"release {_short(now.release)} answers, not {_short(before.release)}"
     if _differs(before.per_minute, now.per_minute):
         yield f"{now.per_minute:.3g} answers a minute, after {before.per_minute:.3g}"
-    if _differs(before.latency_ms.get("p95", 0), now.latency_ms.get("p95", 0)):
-        yield f"95 of 100 answers take {now.latency_ms['p95']:.3g} ms, after {before.latency_ms['p95']:.3g} ms"
+    slow_before, slow = before.latency_ms.get("p95"), now.latency_ms.get("p95")
+    if slow_before and slow and _differs(slow_before, slow):
+        yield f"95 of 100 answers take at most {slow:.3g} ms, after {slow_before:.3g} ms"
     for name in ("failed", "abstained"):
         if getattr(now, name) and not getattr(before, name):
             yield f"{getattr(now, name)} requests {name}, none before"

@@ -41,7 +41,7 @@ def settle_objective(
     known = find_unresolved(ledger, project.name, key)
     grows = urgent and known is not None and known.urgency != "high"
     if report.verdict in BAD and (report.verdict != before or grows):
-        number = _open(project, report, ledger, key, "high" if urgent else "low")
+        number = _open(project, report, ledger, key, "high" if urgent else "medium")
         if report.verdict == "exhausted" and report.verdict != before:
             _act(
                 project, report, ledger, f"the error budget of {report.objective} is used up, incident {number}", newest

@@ -32,11 +32,17 @@ def weigh_rise(scores: Values, bound: float, hours: Values) -> float:
     :param hours: When each became known, in hours since any moment [N]. An hour without any puts in no more than one
         hour's money: silence is no evidence.
     """
-    if bound >= 1 or not len(scores):
-        return 0.0
+    return float(trace_rise(scores, bound, hours)[-1]) if len(scores) else 0.0
+
+
+def trace_rise(scores: Values, bound: float, hours: Values) -> Values:
+    """Weigh the evidence after each score [N]; see `weigh_rise`."""
+    if bound >= 1:
+        return np.zeros(len(scores))
     wealth = np.log1p(np.outer(scores / max(bound, 1e-3) - 1, STAKES)).cumsum(axis=0)
     before = np.vstack([np.zeros(len(STAKES)), wealth[:-1]])
     passed = np.concatenate([[1.0], np.clip(np.diff(hours), 0.0, 1.0)])
     with np.errstate(divide="ignore"):
-        logs = wealth[-1] + logsumexp(np.log(passed)[:, None] - before, axis=0)
-    return math.exp(min(float(logsumexp(logs)) - math.log(len(STAKES)), math.log(CEILING)))
+        begun = np.logaddexp.accumulate(np.log(passed)[:, None] - before, axis=0)
+    logs = logsumexp(wealth + begun, axis=1) - math.log(len(STAKES))
+    return np.asarray(np.exp(np.minimum(logs, math.log(CEILING))))

@@ -4,22 +4,23 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from include.contracts import Cause, DiagnosisReport, DriftReport, PerformanceReport
 from include.errors import ArtifactNotFoundError
-from include.monitoring.causes import Explanation, Trial, explain_by_new_class, explain_by_priors
+from include.monitoring.causes import Explanation, explain_by_new_class, explain_by_priors
 from include.monitoring.dead_pixels import find_dead_pixels
 from include.monitoring.evidence import Evidence, gather_evidence
 from include.monitoring.label_causes import explain_by_labels
 from include.monitoring.observations import Known, Sample, read_kept
 from include.monitoring.shift import Shift
+from include.monitoring.trials import Trial
 from include.project import Project
 from include.storage import Store
 
 # Of the minute that a diagnosis may take; the rest is reading.
 TRYING_SECONDS = 25.0
-TRIALS = 250
+TRIALS = 80
 FEWEST_KNOWN = 8
 KEPT = 32
 EXAMPLES = 12
@@ -43,6 +44,14 @@ def diagnose(
 
     :param performance: Of the same window; the accuracy certified there is the yardstick.
     """
+    # On matrices this small, threads that wait for busy cores cost ten times the work.
+    with threadpool_limits(1):
+        return _diagnose(project, episode, drift, performance, store)
+
+
+def _diagnose(
+    project: Project, episode: int, drift: DriftReport, performance: PerformanceReport | None, store: Store
+) -> DiagnosisReport:
     try:
         evidence = gather_evidence(project, drift, store)
     except ArtifactNotFoundError as error:

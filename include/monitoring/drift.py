@@ -21,8 +21,11 @@ NAMED = 4
 def detect_drift(project: Project, profile: ProfileReport, store: Store) -> DriftReport:
     """Weigh every feature of a window against the reference of its release, and record what that adds up to.
 
-    Answers that an earlier look at the same release has counted do not count again. Checking a window twice gives the
-    same report: what it adds to is what was recorded of windows that end before it.
+    Answers that an earlier look at the same release has counted do not count again; with too few others, what that look
+    found is repeated, and nothing recorded. Checking a window twice gives the same report: what it adds to is what was
+    recorded of windows that end before it.
+
+    :raises ContractViolationError: the reference or the window lacks a column that every release has.
     """
     window = profile.model_dump(include={"project", "start", "end", "release", "predictions"})
     needed = project.monitoring.min_predictions
@@ -32,9 +35,9 @@ def detect_drift(project: Project, profile: ProfileReport, store: Store) -> Drif
     history = read_history(store, profile)
     rows = _read(store, profile.address)
     fresh = rows.filter(pa.array(history.is_new(rows["time"].to_numpy())))
-    if fresh.num_rows < needed:
-        summary = f"no evidence: {fresh.num_rows} of {profile.predictions} predictions are new, {needed} are needed"
-        return DriftReport.model_validate({**window, "verdict": "insufficient", "summary": summary})
+    if history.latest and fresh.num_rows < needed:
+        summary = f"{history.latest.summary}; {fresh.num_rows} of these {profile.predictions} were not counted then"
+        return history.latest.model_copy(update={**window, "summary": summary})
     weighed = weigh_features(_read(store, f"{release_address(project.name, profile.release)}/{REFERENCE}"), fresh)
     limit = evidence_needed(len(weighed), project.monitoring.false_alarms_per_quarter)
     report = DriftReport.model_validate({**window, **_judge(weighed, history, profile, limit)})

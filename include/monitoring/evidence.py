@@ -16,8 +16,8 @@ from include.vision.releases import REFERENCE, Bundle, open_release, release_add
 
 MOST_KNOWN = 96
 MOST_ROWS = 1_000
-# Neither is the model in service: a candidate on trial, nor what answers where no model can.
-OTHERS = ("candidate", "baseline", "abstain")
+# Neither is the model in service: a candidate on trial, nor the shares of classes where no model can answer.
+OTHERS = ("candidate", "baseline")
 
 
 @dataclass(frozen=True)

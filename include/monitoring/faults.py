@@ -19,8 +19,9 @@ WHITE = 255.0
 SEED = 5
 # From what is before the camera to what is inside it.
 ORDER = ("geometry", "lighting", "camera_fault")
-# Grey levels, along the edge of an image: less is a plain ground.
-PLAIN = 20
+# Grey levels by which half of the edge of an image differs: less is a plain ground.
+PLAIN = 12
+GRAIN_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,15 @@ def mask(pixels: NDArray[np.bool_], values: Image) -> Fault:
 
 def _add_grain(damaged: list[Image], images: Sequence[Image]) -> list[Image]:
     """Give the sensor's noise back that went with the scene: what blurs the one does not blur the other."""
-    lost = _grain(images) ** 2 - _grain(damaged) ** 2
-    if lost <= 0:
-        return damaged
-    chance = np.random.default_rng(SEED)
-    return [_round(image + chance.normal(0, lost**0.5, (*image.shape[:2], 1))) for image in damaged]
+    wanted = _grain(images)
+    sigma = max(wanted**2 - _grain(damaged) ** 2, 0.0) ** 0.5
+    grained = damaged
+    # Where black stays black, half of the noise that is added is cut off again.
+    for _ in range(GRAIN_STEPS if sigma else 0):
+        chance = np.random.default_rng(SEED)
+        grained = [_round(image + chance.normal(0, sigma, (*image.shape[:2], 1))) for image in damaged]
+        sigma *= wanted / max(_grain(grained), 1e-6)
+    return grained
 
 
 def _grain(images: Sequence[Image]) -> float:
@@ -127,7 +132,7 @@ def _kill_pixels(image: Image, share: float) -> Image:
 
 
 def _overexpose(image: Image, gain: float) -> Image:
-    return _round(image * gain + 0.15 * WHITE)
+    return _round(image * gain)
 
 
 def _underexpose(image: Image, by: float) -> Image:
@@ -179,15 +184,16 @@ def _warp(image: Image, degrees: float, zoom: float, by: tuple[float, float] = (
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, zoom)
     matrix[:, 2] += np.array(by) * (width, height)
     edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    ground = np.median(edge, axis=0)
     # The world goes on beyond the edge of an image: a plain ground as it is, anything else about as in a mirror.
-    plain = float(edge.std(axis=0).max()) < PLAIN
+    plain = float(np.median(np.abs(edge - ground))) < PLAIN
     warped = cv2.warpAffine(
         image,
         matrix,
         (width, height),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT if plain else cv2.BORDER_REFLECT_101,
-        borderValue=np.median(edge, axis=0).tolist(),
+        borderValue=ground.tolist(),
     )
     return np.asarray(warped, dtype=np.uint8)
 
@@ -204,7 +210,7 @@ KINDS = (
     Kind("camera_fault", "blurred lens", _blur, (1 / 64, 1 / 32, 3 / 64, 1 / 16)),
     Kind("camera_fault", "noisy sensor", _add_noise, (0.04, 0.08, 0.16)),
     Kind("camera_fault", "dead pixels", _kill_pixels, (0.01, 0.03, 0.1)),
-    Kind("camera_fault", "overexposed", _overexpose, (1.4, 2.0, 3.0)),
+    Kind("camera_fault", "overexposed", _overexpose, (1.5, 2.5, 4.0)),
     Kind("camera_fault", "underexposed", _underexpose, (0.15, 0.3, 0.5)),
     Kind("camera_fault", "compressed too hard", _compress, (75, 90), optical=False),
     Kind("lighting", "less light", _dim, (0.8, 0.6, 0.4, 0.2)),

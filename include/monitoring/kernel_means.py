@@ -13,12 +13,12 @@ from scipy.spatial.distance import pdist
 Values = NDArray[np.float64]
 
 SEED = 11
-FREQUENCIES = 400  # per block
+FREQUENCIES = 200  # per block
 # Widths of the kernels, as multiples of the median distance: a slight shift is seen by the narrow ones, a strong one by
 # the wide ones.
 WIDTHS = (0.5, 1.0, 2.0, 4.0, 8.0)
 MAX_ROWS = 500
-PERMUTATIONS = 200
+PERMUTATIONS = 500
 
 
 class KernelSpace:
@@ -39,7 +39,7 @@ class KernelSpace:
             self._frequencies.append(chance.normal(size=(block.shape[1], FREQUENCIES)) / widths)
 
     def place(self, blocks: Sequence[Values]) -> Values:
-        """Return the place of each row, [n, 800 for each block], block after block."""
+        """Return the place of each row, [n, 400 for each block], block after block."""
         places = []
         for block, drawn in zip(blocks, self._frequencies, strict=True):
             angles = block @ drawn

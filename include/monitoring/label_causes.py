@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 from scipy.stats import binomtest
-from sklearn.neighbors import NearestNeighbors
 
 from include.monitoring.causes import Explanation
 from include.monitoring.observations import Sample
@@ -70,12 +70,10 @@ def _learnable(labelled: Sample, labels: NDArray[np.int64]) -> float:
     for row, (answer, label) in enumerate(zip(labelled.answers, labels, strict=True)):
         others = (labelled.answers == answer) & (np.arange(len(labels)) != row)
         by_answer[row] = _most_frequent(labels[others]) == label
-    neighbours = min(NEIGHBOURS, len(labels) - 1)
-    near = NearestNeighbors(n_neighbors=neighbours + 1).fit(labelled.seen).kneighbors(labelled.seen)[1]
-    by_look = [
-        _most_frequent(labels[[one for one in row if one != place][:neighbours]]) == labels[place]
-        for place, row in enumerate(near)
-    ]
+    distances = cdist(labelled.seen, labelled.seen)
+    np.fill_diagonal(distances, np.inf)
+    nearest = np.argsort(distances, axis=1)[:, :NEIGHBOURS]
+    by_look = [_most_frequent(labels[near]) == label for near, label in zip(nearest, labels, strict=True)]
     return float(max(by_answer.mean(), np.mean(by_look)))
 
 

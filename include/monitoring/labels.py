@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from include.contracts import ProfileReport
+from include.contracts import PerformanceReport, ProfileReport
 from include.errors import ArtifactNotFoundError
 from include.monitoring.series import read_series
 from include.predictions import PREDICTIONS, read_feedback
@@ -55,10 +55,10 @@ def tell_hours(labelled: pa.Table) -> NDArray[np.float64]:
     return moments / (1e6 * SECONDS_PER_HOUR)
 
 
-def choose_window(labelled: pa.Table, profile: ProfileReport) -> pa.Table:
+def choose_window(labelled: pa.Table, window: ProfileReport | PerformanceReport) -> pa.Table:
     """Keep what was asked within a window."""
     asked = labelled["time"]
-    return labelled.filter(pc.and_(pc.greater_equal(asked, profile.start), pc.less(asked, profile.end)))
+    return labelled.filter(pc.and_(pc.greater_equal(asked, window.start), pc.less(asked, window.end)))
 
 
 def _read_present(store: Store, addresses: Iterable[str]) -> Iterable[pa.Table]:

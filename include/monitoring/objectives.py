@@ -9,6 +9,7 @@ from include.ledger.objectives import Tally, find_first_minute, record_counts, s
 from include.monitoring.burn import (
     ALERTS,
     BurnAlert,
+    Look,
     find_alert,
     is_exhausted,
     list_lengths,

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from include.errors import ArtifactNotFoundError
 from include.storage import Store
@@ -28,6 +29,10 @@ SKEWED = ("sharpness", "noise")
 # An image's size is no trouble of its camera, and the network never sees it.
 SIZES = ("width", "height")
 UNSURE = 1e-6
+NEIGHBOURS = 5
+# Less is no difference: nobody can try a fault more exactly. Of the logarithm, where there is one.
+TOLERANCE = 0.01
+TOLERANCES = {"sharpness": 0.15, "noise": 0.15, "entropy": 0.15}
 BATCH = 16
 
 
@@ -103,23 +108,36 @@ def to_sample(table: pa.Table, lens: Lens) -> Sample:
 
 
 def scaler(reference: Sample, names: Sequence[str]) -> Callable[[Sample], list[Values]]:
-    """Return what makes comparable blocks of a sample: its statistics, and what the network sees."""
+    """Return what makes comparable blocks of a sample: its statistics, what the network sees, and how odd that is."""
     skewed = np.isin(names, SKEWED)
     typical = np.median(reference.statistics, axis=0)
     bend = partial(_bend, skewed=skewed, offset=np.maximum(0.1 * typical, 1e-9))
     bent = bend(reference.statistics)
     middle = np.median(bent, axis=0)
     low, high = np.percentile(bent, (10, 90), axis=0)
-    # Of a constant column, any change is a large one.
-    spread = np.maximum((high - low) / 2.56, 1e-3 * np.maximum(np.abs(middle), 1))
+    spread = np.maximum((high - low) / 2.56, [TOLERANCES.get(name, TOLERANCE) for name in names])
     centre = reference.seen.mean(axis=0)
     width = max(float(reference.seen.std(axis=0).mean()), 1e-9)
+    measure_oddness = oddness(reference)
 
     def scale(sample: Sample) -> list[Values]:
         statistics = np.clip((bend(sample.statistics) - middle) / spread, -12, 12)
-        return [block for block in (statistics, (sample.seen - centre) / width) if block.shape[1]]
+        blocks = (statistics, (sample.seen - centre) / width, measure_oddness(sample)[:, None])
+        return [block for block in blocks if block.shape[1]]
 
     return scale
+
+
+def oddness(reference: Sample) -> Callable[[Sample], Values]:
+    """Return what tells how far images are, [n], from those of the reference: the log of the distance, 0 as usual."""
+
+    def measure(sample: Sample) -> Values:
+        nearest = np.sort(cdist(sample.seen, reference.seen), axis=1)[:, 1 : NEIGHBOURS + 1]
+        # The nearest does not count: an image that is of the reference, too, is its own.
+        return np.asarray(nearest.mean(axis=1) if nearest.shape[1] else np.ones(len(sample)))
+
+    usual = max(float(np.median(measure(reference))), 1e-9)
+    return lambda sample: np.log(np.maximum(measure(sample) / usual, 1e-3))
 
 
 def read_known(bundle: Bundle, store: Store, count: int) -> Known:

@@ -1,6 +1,7 @@
 """Accuracy in service: as measured from labels, as estimated without, and whether it has fallen."""
 
 import io
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from include.monitoring.detection import HOURS_PER_QUARTER, weigh_rise
 from include.monitoring.estimate import Reference, estimate_accuracy
 from include.monitoring.fairness import find_unfair, measure_slices
 from include.monitoring.labels import choose_window, read_labelled, tell_hours, tell_right
+from include.monitoring.series import read_performance_series, record_performance
 from include.project import Project
 from include.storage import Store
 from include.vision.certificates import read_certificate
@@ -30,6 +32,8 @@ def measure_performance(
     project: Project, profile: ProfileReport, store: Store, drift: DriftReport | None = None
 ) -> PerformanceReport:
     """Measure a window's accuracy on the labels that have come, and tell whether the release has become worse.
+
+    What is found joins the series, and there the accuracy of earlier windows is corrected by labels that came since.
 
     The interval is Wilson's (J. Am. Stat. Assoc. 22, 1927), at 95 %. Whether accuracy has fallen is judged on all
     labels of the release up to this window, by `weigh_rise`: errors may be as many as were certified, and
@@ -53,13 +57,26 @@ def measure_performance(
     }
     found["verdict"] = _decide(found, project.monitoring.performance.min_labels)
     found["concept"] = found["verdict"] == "degraded" and _is_still(drift)
-    return PerformanceReport.model_validate({**found, "summary": _summarise(found)})
+    report = PerformanceReport.model_validate({**found, "summary": _summarise(found)})
+    record_performance(store, report)
+    _measure_again(project, profile, labelled, store)
+    return report
+
+
+def _measure_again(project: Project, profile: ProfileReport, labelled: pa.Table, store: Store) -> None:
+    """Correct the accuracy of earlier windows whose labels have come since, or were corrected."""
+    since = profile.end - timedelta(days=project.monitoring.performance.label_days)
+    for old in read_performance_series(store, project.name, since):
+        measured = _measure_accuracy(choose_window(labelled, old))
+        known = {"labelled": old.labelled, "accuracy": old.accuracy}
+        if old.end < profile.end and measured["labelled"] >= old.labelled and not measured.items() >= known.items():
+            record_performance(store, old.model_copy(update=measured))
 
 
 def _measure_accuracy(window: pa.Table) -> dict[str, Any]:
     right = tell_right(window)
     if not len(right):
-        return {"labelled": 0}
+        return {"labelled": 0, "accuracy": None}
     interval = binomtest(int(right.sum()), len(right)).proportion_ci(CONFIDENCE_LEVEL, method="wilson")
     return {"labelled": len(right), "accuracy": float(right.mean()), "low": interval.low, "high": interval.high}
 

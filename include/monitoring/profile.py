@@ -49,11 +49,11 @@ def profile_predictions(project: Project, start: datetime, end: datetime, store:
 
 
 def _find_start(project: Project, start: datetime, earlier: list[ProfileReport]) -> datetime:
-    """Return where a window begins; one by count goes on where the last one that was long enough has ended."""
+    """Return where a window begins; one by count goes on where the last one has ended that held enough."""
     if project.monitoring.window_predictions is None or not earlier:
         return start
     last = max(earlier, key=lambda one: one.end)
-    return max(start, last.end) if last.address else min(start, last.start)
+    return last.end if last.address else last.start
 
 
 def _choose(rows: pa.Table) -> pa.Table:

@@ -33,10 +33,12 @@ class History:
 
     :ivar evidence: Of each feature, since the last alarm.
     :ivar looks: Start and end of each window that was counted.
+    :ivar latest: What the last of them found that has answers in common with this one.
     """
 
     evidence: Mapping[str, float] = field(default_factory=dict)
     looks: tuple[tuple[datetime, datetime], ...] = ()
+    latest: DriftReport | None = None
 
     def is_new(self, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
         """Tell which answers no look has counted.
@@ -61,9 +63,10 @@ def read_history(store: Store, profile: ProfileReport) -> History:
     earlier = [report for report in reports if _counts(report, profile)]
     earlier.sort(key=lambda report: (report.end, report.start))
     looks = tuple((report.start, report.end) for report in earlier)
+    latest = next((report for report in reversed(earlier) if report.end > profile.start), None)
     if not earlier or earlier[-1].verdict == "drift":
-        return History(looks=looks)
-    return History({feature.feature: feature.evidence for feature in earlier[-1].features}, looks)
+        return History(looks=looks, latest=latest)
+    return History({feature.feature: feature.evidence for feature in earlier[-1].features}, looks, latest)
 
 
 def add_up(before: float, hours: float, log_e: float) -> float:

@@ -4,6 +4,7 @@ One small file a window; those of a day that is over are folded into one. A file
 holds its lines was written, so that neither a kill nor a second writer loses any.
 """
 
+import contextlib
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from include.contracts import DriftReport, PerformanceReport, ProfileReport
-from include.errors import ArtifactNotFoundError
+from include.errors import ArtifactNotFoundError, ServiceUnavailableError
 from include.storage import Store, digest_bytes
 
 Report = ProfileReport | DriftReport | PerformanceReport
@@ -75,16 +76,12 @@ def _record(store: Store, kind: str, report: Report) -> None:
 
 def _read(store: Store, project: str, kind: str, since: datetime, at_most: int | None) -> list[str]:
     folder, since = _folder(project, kind), since.astimezone(UTC)
-    for attempt in range(ATTEMPTS):
+    for _ in range(ATTEMPTS):
         addresses = [one for one in _list(store, folder) if _day_of(one) >= f"{since:%Y-%m-%d}"]
-        try:
-            lines = _read_lines(store, addresses)
-        except ArtifactNotFoundError:
-            if attempt == ATTEMPTS - 1:
-                raise
-        else:
-            return [line.content for line in _thin([line for line in lines if line.start >= _format(since)], at_most)]
-    raise AssertionError("unreachable")
+        with contextlib.suppress(ArtifactNotFoundError):
+            lines = [line for line in _read_lines(store, addresses) if line.start >= _format(since)]
+            return [line.content for line in _thin(lines, at_most)]
+    raise ServiceUnavailableError(f"{folder} was being folded at each of {ATTEMPTS} readings; try again")
 
 
 def _fold_closed_days(store: Store, folder: str) -> None:
@@ -96,9 +93,7 @@ def _fold_closed_days(store: Store, folder: str) -> None:
                 folded = _write(store, f"{folder}/{day}/day", _read_lines(store, addresses))
             except ArtifactNotFoundError:
                 continue  # Another process folds this day.
-            for address in addresses:
-                if address != folded:
-                    store.remove(address)
+            store.remove_files([address for address in addresses if address != folded])
 
 
 def _write(store: Store, stem: str, lines: Iterable[_Line]) -> str:

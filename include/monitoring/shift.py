@@ -5,15 +5,14 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
 from include.monitoring.kernel_means import KernelSpace, chance_of_shift, explained_share, noise_floor
 from include.monitoring.observations import Sample, scaler
 
 Values = NDArray[np.float64]
 
-# So many neighbours come from the reference where nothing has changed.
-EXPECTED_NEIGHBOURS = 8
+# What is farther than these shares of the reference may be new.
+FAR = (0.9, 0.95, 0.98)
 
 
 class Shift:
@@ -33,6 +32,7 @@ class Shift:
         self._blocks = (self._scale(window), self._scale(reference))
         self._space = KernelSpace(self._blocks[1])
         places = [self._space.place(blocks) for blocks in self._blocks]
+        self._unweighted = [np.hsplit(place, len(self._blocks[0])) for place in places]
         self._weights = _balance(*places, len(self._blocks[0]))
         self._places = (places[0] * self._weights, places[1] * self._weights)
         self.seen = self._places[0].mean(axis=0) - self._places[1].mean(axis=0)
@@ -40,8 +40,9 @@ class Shift:
 
     @cached_property
     def p_value(self) -> float:
-        """Chance of as large a difference between two samples of one world."""
-        return chance_of_shift(*self._places)
+        """Chance of as large a difference, in any block, between two samples of one world (Bonferroni)."""
+        chances = [chance_of_shift(*pair) for pair in zip(*self._unweighted, strict=True)]
+        return min(1.0, len(chances) * min(chances))
 
     def place(self, sample: Sample) -> Values:
         """Return the places of other images, [n, d]."""
@@ -68,18 +69,13 @@ class Shift:
         remaining = max(float(left @ left) - noise_floor(rest, self._places[1]), 0)
         return float(np.clip(1 - remaining / whole, 0, 1))
 
-    def novelty(self) -> Values:
-        """Return, of each window row, the share of the window among its neighbours, as if samples were of one size.
-
-        After Schilling, "Multivariate two-sample tests based on nearest neighbors" (J. Am. Stat. Assoc., 1986).
-        """
-        window, reference = (np.hstack([block / np.sqrt(block.shape[1]) for block in blocks]) for blocks in self._blocks)
-        counts = len(window), len(reference)
-        neighbours = min(round(EXPECTED_NEIGHBOURS * sum(counts) / counts[1]), sum(counts) - 1)
-        found = NearestNeighbors(n_neighbors=neighbours + 1).fit(np.vstack([window, reference])).kneighbors(window)[1]
-        near = (found[:, 1:] < counts[0]).sum(axis=1)
-        scaled = near / counts[0], (neighbours - near) / counts[1]
-        return np.asarray(scaled[0] / (scaled[0] + scaled[1]))
+    def find_new(self) -> tuple[NDArray[np.bool_], float]:
+        """Return which window rows lie farther from the reference than its own images do, and their share less chance."""
+        window, reference = (blocks[-1][:, 0] for blocks in self._blocks)
+        limits = np.quantile(reference, FAR)
+        excess = [float((window > limit).mean() - (reference > limit).mean()) for limit in limits]
+        best = int(np.argmax(excess))
+        return window > limits[best], max(excess[best], 0.0)
 
     def witness(self) -> Values:
         """Return how typical of the difference each window row is, [n]: the witness function of the discrepancy."""

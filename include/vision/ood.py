@@ -44,6 +44,7 @@ class _Clusters(NamedTuple):
 
     directions: Values  # [D, D]
     centres: Values  # [classes, D]
+    lengths: Values  # [classes], of the centres, squared
 
     @classmethod
     def fit(cls, embeddings: Values, classes: NDArray[np.int64]) -> Self:
@@ -53,12 +54,14 @@ class _Clusters(NamedTuple):
         covariance = around.T @ around / len(around)
         ridge = max(SHRINKAGE * float(np.trace(covariance)) / len(covariance), LEAST_DISTANCE)
         directions = np.linalg.cholesky(np.linalg.inv(covariance + ridge * np.eye(len(covariance))))
-        return cls(directions, centres @ directions)
+        placed = centres @ directions
+        return cls(directions, placed, (placed**2).sum(axis=1))
 
     def measure(self, embeddings: Values) -> Values:
         """Return the distance to the nearest centre [N]."""
-        apart = (embeddings @ self.directions)[:, None] - self.centres
-        return np.asarray(np.sqrt(np.einsum("ncd,ncd->nc", apart, apart).min(axis=1)))
+        placed = embeddings @ self.directions
+        nearest = (self.lengths - 2 * placed @ self.centres.T).min(axis=1)
+        return np.asarray(np.sqrt(np.maximum((placed**2).sum(axis=1) + nearest, 0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +127,10 @@ def read_ood(reference: Path | pa.BufferReader) -> OodScore | None:
     if not set(columns) <= set(pq.read_schema(reference).names):
         return None
     table = pq.read_table(reference, columns=columns)
-    rows = [row for row in table.to_pylist() if row["embedding"] is not None]
-    if not rows:
+    table = table.filter(table["embedding"].is_valid()).combine_chunks()
+    if not table.num_rows:
         return None
-    embeddings = np.array([row["embedding"] for row in rows], np.float32)
+    embeddings = table["embedding"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
     if not np.isfinite(embeddings).all():
         return None
-    return fit_ood(embeddings, [row["predicted"] for row in rows], np.array([row["confidence"] for row in rows]))
+    return fit_ood(embeddings, table["predicted"].to_pylist(), table["confidence"].to_numpy())

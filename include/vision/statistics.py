@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 RED, GREEN, BLUE = 0.299, 0.587, 0.114
 GREY = np.array([RED, GREEN, BLUE], dtype=np.float32)
 WHITE = 255.0
-# Of Immerkær's mask, in the unit of the noise.
+# Of Immerkær's mask: the mean of its absolute answer to white noise of deviation 1.
 NOISE_GAIN = 6 / math.sqrt(math.pi / 2)
-# Of every large image, these many lines tell the noise, and a grid of these many colours the saturation.
+# Enough of a large image to tell the noise, and the saturation: lines, and the side of a grid.
 LINES = 128
 GRID = 32
 

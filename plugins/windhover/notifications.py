@@ -1,14 +1,20 @@
-"""What follows when a task fails for good: an incident that somebody owns. Light: every DAG file loads it."""
+"""What follows when a task fails for good, or a run is late: an incident. Light: every DAG file loads it."""
 
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from include.errors import Handling, RolloutFailedError, StaleAttemptError, find_handling
+from airflow.sdk import BaseNotifier
+
+from include.errors import Handling, RolloutFailedError, ServiceUnavailableError, StaleAttemptError, find_handling
 from windhover.hooks.ledger import LedgerHook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.contracts import Level
+    from include.contracts import IncidentKind, Level
 
 MOST_LETTERS = 300
 # Told elsewhere: the judge opens the incident of its rollout, and a newer attempt goes on for one that was overtaken.
@@ -23,17 +29,39 @@ LEVELS: "dict[Handling, tuple[Level, Level]]" = {
     "escalate": ("medium", "high"),
 }
 
+logger = logging.getLogger(__name__)
+
 
 def report_failure(context: "Context") -> None:
-    """Open the incident of a task that failed for good, or count it up; Airflow logs what goes wrong here.
+    """Open the incident of a task that failed for good, or count it up.
 
-    A task that fails in several runs is one incident, which names them.
+    A task that fails in several runs is one incident, which names them. What goes wrong here is logged.
     """
+    error = context.get("exception")
+    if not isinstance(error, SETTLED):
+        with _saying_so_without_ledger():
+            _open_incident(context, error)
+
+
+def report_recovery(context: "Context") -> None:
+    """Resolve the incident of a task once the only run it failed in has been tried again with success."""
+    if context["task_instance"].try_number > 1:
+        with _saying_so_without_ledger():
+            _settle_incident(context)
+
+
+@contextmanager
+def _saying_so_without_ledger() -> Iterator[None]:
+    """Leave it at one line: the last error in a task's log is to be its own."""
+    try:
+        yield
+    except ServiceUnavailableError as error:
+        logger.warning("nothing was done about the incident of this task: %s", error)
+
+
+def _open_incident(context: "Context", error: BaseException | str | None) -> None:
     from include.ledger.incidents import find_unresolved, open_incident
 
-    error = context.get("exception")
-    if isinstance(error, SETTLED):
-        return
     project, key, run = _locate(context)
     ledger, evidence = LedgerHook().open_ledger(), _describe(context, error)
     before = find_unresolved(ledger, project, key)
@@ -53,10 +81,7 @@ def report_failure(context: "Context") -> None:
     )
 
 
-def report_recovery(context: "Context") -> None:
-    """Resolve the incident of a task once the only run it failed in has been tried again with success."""
-    if context["task_instance"].try_number == 1:
-        return
+def _settle_incident(context: "Context") -> None:
     from include.ledger.incidents import add_note, find_unresolved, resolve_key
 
     project, key, run = _locate(context)
@@ -70,6 +95,64 @@ def report_recovery(context: "Context") -> None:
         resolve_key(ledger, project, key, who=who, why=f"attempt {attempt} of the run succeeded")
     else:
         add_note(ledger, found.id, who=who, what=f"attempt {attempt} of this run succeeded; others have failed, too")
+
+
+class WindhoverNotifier(BaseNotifier):
+    """Open an incident about a run, of which the watcher tells people: a callback, or a deadline's, of any DAG.
+
+    :param what: What is the matter with the run, such as `is late`.
+    """
+
+    def __init__(
+        self,
+        *,
+        what: str,
+        kind: "IncidentKind" = "manual",
+        impact: "Level" = "medium",
+        urgency: "Level" = "medium",
+        runbook: str = "docs/runbook.md#any-task",
+        context: "Context | None" = None,
+    ) -> None:
+        super().__init__(context)
+        self.what = what
+        self.kind = kind
+        self.impact = impact
+        self.urgency = urgency
+        self.runbook = runbook
+
+    def notify(self, context: "Context") -> None:
+        """Open it, or count it up."""
+        from include.ledger.incidents import open_incident
+
+        dag_id, run_id, state, run_type = _read_run(context)
+        # A deadline outlives a run that failed, and a backfill may take as long as it likes.
+        if self.kind == "late_run" and (state in {"success", "failed"} or run_type == "backfill"):
+            return
+        project, _, stem = dag_id.rpartition(".")
+        open_incident(
+            LedgerHook().open_ledger(),
+            project or dag_id,
+            kind=self.kind,
+            key=f"{self.kind}/{stem}",
+            title=f"{stem} {self.what}",
+            impact=self.impact,
+            urgency=self.urgency,
+            runbook=self.runbook,
+            evidence={"run": run_id, "summary": f"run {run_id} {self.what}"},
+            who=f"{dag_id}/{run_id}",
+        )
+
+    async def async_notify(self, context: "Context") -> None:
+        """Open it from the triggerer, where deadlines are missed."""
+        await asyncio.to_thread(self.notify, context)
+
+
+def _read_run(context: "Context") -> tuple[str, str, str, str]:
+    """Return DAG, run, its state and its kind; a deadline tells of the run as JSON."""
+    run: Any = context["dag_run"]
+    if isinstance(run, Mapping):
+        return run["dag_id"], run["dag_run_id"], run["state"], run["run_type"]
+    return run.dag_id, run.run_id, str(getattr(run, "state", "")), str(run.run_type)
 
 
 def _locate(context: "Context") -> tuple[str, str, str]:

@@ -1,8 +1,8 @@
 import io
-import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +19,7 @@ from include.predictions import (
     read_predictions,
 )
 from include.storage import Store
+from tests.include.kills import run_and_kill
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -154,6 +155,18 @@ def test_what_comes_late_joins_a_compacted_day(store: Store):
     assert read_all(store) == before
 
 
+def test_a_day_of_very_many_rows_is_several_files(store: Store, monkeypatch):
+    monkeypatch.setattr("include.predictions.MOST_ROWS", 6)
+    fill(store)
+    before = read_all(store)
+    first = compact_log(store, "digits", DAY)
+    assert [address.split("/")[3].split("-")[1] for address in first] == ["6", "6", "3", "2"]
+    assert compact_log(store, "digits", DAY) == []
+    append_rows(store, "predictions", "late", [prediction(str(number), NOON) for number in range(3)])
+    assert [address.split("/")[3].split("-")[1] for address in compact_log(store, "digits", DAY)] == ["6"]
+    assert read_all(store)[0].num_rows == before[0].num_rows + 3
+
+
 def test_a_day_that_is_still_logged_is_not_compacted(store: Store):
     today = datetime.now(UTC).date()
     for day in (today, today + timedelta(days=1)):
@@ -181,12 +194,7 @@ def test_a_kill_at_any_point_of_a_compaction_changes_nothing_for_a_reader(tmp_pa
         store = Store(str(tmp_path / str(step)))
         fill(store)
         before = read_all(store)
-        child = os.fork()
-        if child == 0:
-            die_at(store, step)
-            compact_log(store, "digits", DAY)
-            os._exit(0)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = run_and_kill(store, step, partial(compact_log, store, "digits", DAY))
         assert read_all(store) == before
         compact_log(store, "digits", DAY)
         assert read_all(store) == before
@@ -207,6 +215,22 @@ def test_readers_and_compactions_may_run_at_once(store: Store):
     assert len(store.list("digits/predictions/2026-03-01")) <= 3
 
 
+def test_what_a_listing_missed_because_it_was_joined_is_read_all_the_same(store: Store, monkeypatch):
+    fill(store)
+    before, listing, joined = read_all(store), store.list, []
+
+    def list_slowly(address: str, pattern: str = "*") -> list[str]:
+        found = listing(address, pattern)
+        if joined:
+            return found
+        joined.extend(compact_log(Store(store.root), "digits", DAY))
+        return [one for one in found if "/2026-03-02/" in one]
+
+    monkeypatch.setattr(store, "list", list_slowly)
+    assert read_all(store) == before
+    assert joined
+
+
 def fill(store: Store) -> None:
     for number in range(5):
         rows = [prediction(f"{number}-{index}", NOON + number * HOUR) for index in range(3)]
@@ -219,20 +243,3 @@ def fill(store: Store) -> None:
 
 def read_all(store: Store) -> tuple[pa.Table, pa.Table]:
     return read_predictions(store, "digits", NOON, NOON + 48 * HOUR), read_feedback(store, "digits", NOON)
-
-
-def die_at(store: Store, step: int) -> None:
-    """Kill this process in front of, or behind, one of its changes to the store."""
-    left = [step]
-
-    def around(change):
-        def changed(*arguments: object) -> None:
-            for act in (lambda: None, lambda: change(*arguments)):
-                act()
-                left[0] -= 1
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        return changed
-
-    store.write, store.remove = around(store.write), around(store.remove)

@@ -55,8 +55,8 @@ class DriftSensor(BaseSensorOperator):
         if context["dag_run"].run_type == "backfill":
             raise AirflowSkipException("a backfill looks at the past; it asks for no retraining")
         again = bool(self.answered)
-        differs = None if again else self._read_window()
         found = find_drift(self.project_name, LedgerHook().open_ledger(), answered=again)
+        differs = None if again else self._read_window(found)
         if found is None and (differs or again):
             raise AirflowSkipException(differs or f"{self.project_name} has no episode to answer anew")
         if found is None:
@@ -68,16 +68,17 @@ class DriftSensor(BaseSensorOperator):
             )
         return self.report(context, found.model_dump(mode="json"))
 
-    def _read_window(self) -> str | None:
+    def _read_window(self, found: EpisodeReport | None) -> str | None:
         """Say why nobody waits where this run's window differs; None where it proves nothing.
 
-        :raises AirflowSkipException: the window is stable.
+        :raises AirflowSkipException: the window is stable. Images that are say nothing about answers that were worse.
         """
         drift = DriftReport.model_validate(self.measured) if self.measured else None
         performance = PerformanceReport.model_validate(self.performance) if self.performance else None
         if performance and performance.verdict == "degraded":
             return f"another run has answered this episode already; {performance.summary}"
-        if drift and drift.verdict == "stable":
+        recovered = found is None or found.trigger == "drift" or (performance and performance.verdict == "stable")
+        if drift and drift.verdict == "stable" and recovered:
             raise AirflowSkipException(drift.summary)
         if drift and drift.verdict == "drift":
             return f"another run has answered this episode already; {drift.summary}"

@@ -71,9 +71,11 @@ class AirflowApi:
         return {run["dag_id"]: run for run in found if run}
 
     async def trigger(self, dag: str, form: dict[str, Any], note: str) -> str:
-        """Start a run of a DAG and return its name."""
-        asked = {"logical_date": None, "conf": form, "note": note}
-        return str((await self._call("POST", f"/dags/{quote(dag, safe='')}/dagRuns", json=asked))["dag_run_id"])
+        """Start a run of a DAG, which must not be paused for that, and return its name."""
+        path, asked = f"/dags/{quote(dag, safe='')}", {"logical_date": None, "conf": form, "note": note}
+        if (await self._call("GET", path))["is_paused"]:
+            await self._call("PATCH", path, json={"is_paused": False})
+        return str((await self._call("POST", f"{path}/dagRuns", json=asked))["dag_run_id"])
 
     async def answer(self, asking: AskingTask, option: str, fields: dict[str, str]) -> None:
         """Answer what a task asks."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Window = ProfileReport | DriftReport | PerformanceReport
 
 Figure = dict[str, Any]
+MARGIN = {"l": 8, "r": 8, "b": 8}
 # As far ahead as the samples look back.
 AHEAD_DAYS = 0.25
 VERDICTS = {"drift": "var(--bad)", "stable": "var(--second)", "insufficient": "var(--third)"}
@@ -58,7 +59,7 @@ def draw_drift(view: "Overview") -> Figure:
     marks = _mark(view)
     marks["shapes"].append(alarm)
     figure = _frame([dots], marks, {"tickformat": ".0%", "range": [-0.05, 1.3]})
-    figure["layout"]["showlegend"] = False
+    figure["layout"] |= {"showlegend": False, "margin": MARGIN | {"t": 8}}
     return figure
 
 
@@ -73,7 +74,13 @@ def draw_traffic(view: "Overview") -> Figure:
         "y": [one.latency_ms.get("p95") for one in profiles], "line": _pen("var(--accent)"),
     }  # fmt: skip
     figure = _frame([rate, slow], _mark(view), {"rangemode": "tozero"})
-    figure["layout"]["yaxis2"] = {"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False}
+    figure["layout"]["yaxis2"] = {
+        "overlaying": "y",
+        "side": "right",
+        "rangemode": "tozero",
+        "showgrid": False,
+        "automargin": True,
+    }
     return figure
 
 
@@ -90,7 +97,8 @@ def draw_quality(view: "Overview") -> Figure:
         for name, colour in kinds
     ]  # fmt: skip
     figure = _frame(bars, {}, {"rangemode": "tozero"})
-    figure["layout"] |= {"barmode": "stack", "xaxis": {"type": "category"}}
+    figure["layout"]["barmode"] = "stack"
+    figure["layout"]["xaxis"]["type"] = "category"
     return figure
 
 
@@ -126,7 +134,7 @@ def measure_evidence(report: "DriftReport") -> float:
 def _frame(data: list[Figure], marks: Figure, y: Figure) -> Figure:
     axis = {"gridcolor": "var(--line)", "zeroline": False, "automargin": True, "linecolor": "var(--line)"}
     layout = {
-        "height": 240, "hovermode": "x unified", "margin": {"l": 8, "r": 8, "t": 30, "b": 8}, "bargap": 0.2,
+        "height": 240, "hovermode": "x unified", "margin": MARGIN | {"t": 30}, "bargap": 0.2,
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": "var(--soft)"},
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
@@ -147,10 +155,13 @@ def _mark(view: "Overview") -> Figure:
     ]
     series: tuple[Sequence[Window], ...] = (view.profiles, view.drifts, view.performances)
     known = [reports[0].start for reports in series if reports]
+    begin = min(known, default=view.since)
+    # The newest point and its label are not cut off.
+    end = view.now + (view.now - begin) / 40
     return {
         "shapes": [*episodes, *releases],
         "annotations": [_label(_time(at), f"v{version}") for at, version in crowned],
-        "xaxis": {"range": [_time(min(known, default=view.since)), _time(view.now)]},
+        "xaxis": {"range": [_time(begin), _time(end)]},
     }
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from include.contracts import (
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from include.data.catalogue import CatalogueEntry
     from include.ledger import Ledger
     from include.ledger.chronicle import WrittenEntry
+    from include.ledger.response_times import ResponseTimes
     from include.monitoring.host import Forecast
     from include.project import Project
     from include.registry.standing import VersionStanding
@@ -26,8 +27,17 @@ if TYPE_CHECKING:
 SHOWN = 8
 PLANS = 200
 HOST_HOURS = 6
+RESPONSE_DAYS = 28
 # More points than a chart is wide say nothing more.
 POINTS = 600
+
+
+class Window(NamedTuple):
+    """A window of live traffic, and what was found out about it."""
+
+    profile: "ProfileReport"
+    drift: "DriftReport | None"
+    performance: "PerformanceReport | None"
 
 
 class Overview:
@@ -95,6 +105,14 @@ class Overview:
 
         return read_performance_series(self.store, self.project.name, self.since, POINTS)
 
+    @property
+    def windows(self) -> "list[Window]":
+        """The newest windows, newest first, each with what was found out about it."""
+        drifts = {(one.start, one.end): one for one in self.drifts}
+        performances = {(one.start, one.end): one for one in self.performances}
+        newest = self.profiles[: -SHOWN - 1 : -1]
+        return [Window(one, *(found.get((one.start, one.end)) for found in (drifts, performances))) for one in newest]
+
     @cached_property
     def episodes(self) -> "list[EpisodeReport]":
         """Drift episodes, newest first."""
@@ -124,11 +142,12 @@ class Overview:
         found = list_incidents(self.ledger, self.project.name, 50)
         return [one for one in found if one.state == "resolved"]
 
-    @property
-    def recovery(self) -> timedelta | None:
-        """Mean time from the opening of an incident to its resolution; none before the first one."""
-        lasted = [one.resolved_at - one.opened_at for one in self.settled if one.resolved_at]
-        return sum(lasted, timedelta()) / len(lasted) if lasted else None
+    @cached_property
+    def response(self) -> "ResponseTimes":
+        """How long people took for the incidents of the last weeks."""
+        from include.ledger.response_times import measure_response
+
+        return measure_response(self.ledger, self.project.name, self.now - timedelta(days=RESPONSE_DAYS))
 
     @cached_property
     def objectives(self) -> "list[ObjectiveReport]":

@@ -27,7 +27,7 @@ from windhover.ui.story import HEADLINES, judge_story, tell_story
 from windhover.ui.templates import render
 
 SPANS = {1: "24 hours", 7: "7 days", 30: "30 days", 365: "a year"}
-# In the order of the page; the first three have no card of their own.
+# What is drawn anew by itself, with its title.
 PANELS = {
     "story": "What is going on",
     "loop": "The loop",
@@ -36,6 +36,7 @@ PANELS = {
     "incidents": "Incidents",
     "release": "Who answers",
     "episodes": "Drift episodes",
+    "windows": "The last windows as numbers",
     "objectives": "Objectives",
     "data": "Data",
     "models": "Models",
@@ -138,7 +139,7 @@ def _render_panels(view: Overview, reader: Reader, operations: Operations) -> di
 
 def _render_panel(name: str, view: Overview, reader: Reader, operations: Operations) -> str:
     try:
-        return render(
+        panel = render(
             f"panels/{name}.html",
             view=view,
             airflow=operations,
@@ -155,6 +156,8 @@ def _render_panel(name: str, view: Overview, reader: Reader, operations: Operati
             most=SHOWN,
             utc=UTC,
         )
+        # A card without a word is not shown.
+        return panel.strip()
     except (WindhoverError, OSError) as error:
         return render("panels/fault.html", problem=str(error))
 

@@ -31,11 +31,12 @@ class Sentence:
 
 
 def tell_story(view: "Overview") -> list[Sentence]:
-    """Say what serves, how well, what differs, and what waits, in this order."""
+    """Say what serves, how well, what differs, and what waits; what matters most comes first."""
     sentences: list[Sentence] = []
     for tell in (_tell_service, _tell_processes, _tell_accuracy, _tell_drift, _tell_objectives, _tell_incidents):
         sentences += _listen(tell, view)
-    return sentences
+    tones = list(HEADLINES)
+    return sorted(sentences, key=lambda one: tones.index(one.tone))
 
 
 def judge_story(sentences: list[Sentence]) -> Tone:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from include.ledger.changes import HOURS, SHOWN, list_changes, record_sighting
+from include.ledger.changes import HOURS, PLATFORM, SHOWN, list_changes, record_sighting
 from include.ledger.database import Ledger
 from include.ledger.incidents import find_incident, open_incident
 from include.ledger.tables import alias_moves, dataset_versions, release_plans, replicas, sightings
@@ -124,4 +124,16 @@ def test_an_incident_tells_what_changed_before_it(ledger, publish):
         ("change", "suspect 1: release, 90 min before: plan 3: rollout 4 begins"),
         ("change", "suspect 2: data, 5 min before: dataset version 1 was published"),
         ("opened", "slow"),
+    ]
+
+
+def test_for_a_machine_every_project_is_a_suspect(ledger, publish):
+    publish(release_plans, ago(minutes=9))
+    publish(release_plans, ago(minutes=8), project="shapes", revision=5)
+    see(ledger, "shapes", "configuration", "1", ago(hours=3))
+    see(ledger, "shapes", "configuration", "2", ago(hours=2))
+    assert [line.split(",")[0] for line in read(ledger, "dead_service", PLATFORM)] == [
+        "release",
+        "release",
+        "configuration",
     ]

@@ -108,7 +108,7 @@ def test_only_the_run_that_answered_may_answer_again(ledger: Ledger, make_drift:
     assert not answer_episode(ledger, number + 1, "run 1")
 
 
-def test_a_closed_episode_makes_room_for_a_new_one(ledger: Ledger, make_drift: MakeDrift):
+def test_a_closed_episode_makes_room_for_a_new_one(ledger: Ledger, make_drift: MakeDrift, make_hour: MakeDrift):
     first = open_episode(ledger, make_drift())
     other = open_episode(ledger, make_drift(project="parts"))
     close_answered_episode(ledger, "digits")
@@ -118,7 +118,9 @@ def test_a_closed_episode_makes_room_for_a_new_one(ledger: Ledger, make_drift: M
     assert not answer_episode(ledger, first, "run 1")
     assert find_unclosed_episode(ledger, "digits") is None
     assert find_open_episode(ledger, "parts").id == other
-    assert open_episode(ledger, make_drift()) > first
+    assert open_episode(ledger, make_drift()) == first
+    assert find_unclosed_episode(ledger, "digits") is None
+    assert open_episode(ledger, make_hour(1)) > first
     assert [one.id for one in list_episodes(ledger, "digits", 5)][1:] == [first]
     assert find_episode(ledger, first).outcome == "a new model serves"
 

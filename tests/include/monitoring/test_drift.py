@@ -96,36 +96,37 @@ def test_a_degraded_camera_is_drift_and_what_did_not_change_is_not(check: Check,
     assert report.summary.endswith("differ in 200 predictions")
 
 
-@pytest.mark.parametrize("lens", WORN_LENSES, ids=str)
+@pytest.mark.parametrize("lens", WORN_LENSES[:2], ids=["forward", "backward"])
 def test_the_worn_lens_is_found_in_one_short_window(look: Check, write_reference, log_traffic, lens: Lens):
     write_reference(shoot(CLEAN_LENS, 270, 1))
     log_traffic(shoot(CLEAN_LENS, 300, 2))
     assert look(START, START + timedelta(seconds=300)).verdict == "stable"
-    log_traffic(shoot(lens, 60, 3), start=START + timedelta(minutes=10))
-    report = look(START + timedelta(minutes=10), START + timedelta(minutes=11))
-    assert (report.verdict, report.predictions) == ("drift", 60)
+    log_traffic(shoot(lens, 120, 3), start=START + timedelta(minutes=10))
+    report = look(START + timedelta(minutes=10), START + timedelta(minutes=12))
+    assert (report.verdict, report.predictions) == ("drift", 120)
 
 
 def test_weak_evidence_adds_up_over_the_hours(look: Check, write_reference, log_traffic):
     write_reference(shoot(CLEAN_LENS, 300, 1))
-    dim = Lens(brightness=0.955)
-    verdicts, evidence = [], []
     for hour in range(8):
-        log_traffic(shoot(dim, 60, 10 + hour), start=START + hour * HOUR)
+        log_traffic(shoot(Lens(brightness=0.955), 60, 10 + hour), start=START + hour * HOUR)
         report = look(START + hour * HOUR, START + (hour + 1) * HOUR)
-        verdicts.append(report.verdict)
-        evidence.append(report.evidence)
-    first = verdicts.index("drift")
-    assert first > 0
-    assert verdicts[:first] == ["stable"] * first
-    assert evidence[: first + 1] == sorted(evidence[: first + 1])
+        if report.verdict == "drift":
+            break
+    drifted = [feature for feature in report.features if feature.drifted]
+    assert hour > 0
+    assert drifted
+    assert all(feature.p_value > 1 / report.limit for feature in drifted), "no window was enough by itself"
 
 
-def test_the_same_predictions_do_not_count_twice(look: Check, check: Check, digit_rows: Rows, degraded: Rows):
-    assert check(digit_rows[:200], degraded).verdict == "drift"
-    later = look(START, END + timedelta(minutes=5))
-    assert later.verdict == "insufficient"
-    assert later.summary == "no evidence: 0 of 200 predictions are new, 60 are needed"
+def test_the_same_predictions_do_not_count_twice(
+    look: Check, check: Check, digit_rows: Rows, degraded: Rows, store: Store
+):
+    first = check(digit_rows[:200], degraded)
+    again = look(START, END + timedelta(minutes=5))
+    assert (again.verdict, again.features, again.report) == ("drift", first.features, first.report)
+    assert again.summary == f"{first.summary}; 0 of these 200 were not counted then"
+    assert read_drift_series(store, first.project, START) == [first]
 
 
 def test_what_is_new_in_an_overlapping_window_counts(look: Check, check: Check, dealt: Rows, log_traffic):

@@ -15,7 +15,9 @@ def test_every_feature_of_both_sides_is_weighed():
     weighed = weigh_features(pa.table(CORE | more), pa.table(CORE | more))
     assert {one.feature: one.layer for one in weighed} == {
         **dict.fromkeys(("brightness", "contrast", "sharpness", "noise", "entropy"), "image"),
-        **{"embedding": "embedding", "confidence": "prediction", "probabilities": "prediction"},
+        "embedding": "embedding",
+        "confidence": "prediction",
+        "probabilities": "prediction",
         "predicted": "prediction",
     }
     assert all(one.feature in METHODS and math.isfinite(one.log_e) for one in weighed)

@@ -108,7 +108,7 @@ def test_drafts_that_are_missing_are_written_once(ledger, store, incident):
     now = datetime.now(UTC)
     assert write_missing("digits", ledger, store, now) == [post_mortem_address(incident)]
     assert write_missing("digits", ledger, store, now) == []
-    store.delete(post_mortem_address(incident))
+    store.remove(post_mortem_address(incident))
     assert write_missing("digits", ledger, store, now + timedelta(days=2)) == []
 
 

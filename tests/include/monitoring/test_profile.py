@@ -142,6 +142,14 @@ def test_nothing_counts_in_two_windows_by_count(store, by_count, digit_rows, log
     assert (first.predictions, late.predictions, late.start) == (40, 0, END)
 
 
+def test_a_check_that_did_not_take_place_leaves_no_hole_in_windows_by_count(store, by_count, digit_rows, log_traffic):
+    for number in range(3):
+        log_traffic(digit_rows[:40], start=START + timedelta(hours=number))
+    first = profile_predictions(by_count, START, END, store)
+    third = profile_predictions(by_count, END + timedelta(hours=1), END + timedelta(hours=2), store)
+    assert (first.predictions, third.start, third.predictions) == (40, END, 80)
+
+
 def test_profiling_joins_the_files_of_days_that_are_over(store, project, digit_rows, log_traffic):
     for minute in range(5):
         log_traffic(digit_rows[:4], start=START + timedelta(minutes=minute))

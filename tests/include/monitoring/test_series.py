@@ -1,7 +1,8 @@
-import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
 
 import pytest
 
@@ -15,6 +16,7 @@ from include.monitoring.series import (
     record_profile,
 )
 from include.storage import Store
+from tests.include.kills import run_and_kill
 
 LONG_AGO = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -88,47 +90,23 @@ def test_a_chart_gets_as_much_as_it_can_show_and_the_newest(store: Store, at_mos
     found = read_series(store, "digits", LONG_AGO, at_most)
     assert len(found) <= at_most
     assert found[-1] == hours(30)[-1]
-    assert len({later.start - earlier.start for earlier, later in zip(found, found[1:], strict=False)}) <= 1
-
-
-def die_at(store: Store, step: int) -> None:
-    """Kill this process in front of, or behind, one of its changes to the store."""
-    left = [step]
-
-    def around(change):
-        def changed(*arguments: object) -> None:
-            for act in (lambda: None, lambda: change(*arguments)):
-                act()
-                left[0] -= 1
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        return changed
-
-    store.write, store.remove = around(store.write), around(store.remove)
+    assert len({later.start - earlier.start for earlier, later in pairwise(found)}) <= 1
 
 
 def test_a_kill_at_any_point_of_folding_loses_nothing(tmp_path):
-    reports = hours(5)
-    for step in range(1, 100):
+    reports, step, code = hours(5), 0, -signal.SIGKILL
+    while code == -signal.SIGKILL:
+        step += 1
         store = Store(str(tmp_path / str(step)))
         for report in reports[:4]:
             record_profile(store, report)
-        child = os.fork()
-        if child == 0:
-            die_at(store, step)
-            record_profile(store, reports[4])
-            os._exit(0)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        found = read_series(store, "digits", LONG_AGO)
-        assert found in (reports[:4], reports), step
+        code = run_and_kill(store, step, partial(record_profile, store, reports[4]))
+        assert read_series(store, "digits", LONG_AGO) in (reports[:4], reports)
         record_profile(store, reports[4])
         assert read_series(store, "digits", LONG_AGO) == reports
         assert len(store.list(FOLDER)) == 1
-        if code == 0:
-            break
     assert code == 0
-    assert step > 6
+    assert step > 8  # in front of and behind each of two writes and two removals
 
 
 def test_many_record_and_fold_at_once(store: Store):

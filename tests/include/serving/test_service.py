@@ -73,6 +73,7 @@ def test_an_answer_is_on_disk_before_anybody_sees_it(serving, png, spill):
     assert answers[0].predicted == "7"
     assert answers[0].confidence == max(answers[0].probabilities.values())
     assert (rows[0]["width"], rows[0]["height"]) == (32, 32)
+    assert (rows[0]["format"], rows[0]["bytes"]) == ("PNG", len(png))
     assert 0 < rows[0]["latency_ms"] < 30_000
 
 

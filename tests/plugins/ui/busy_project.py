@@ -21,14 +21,13 @@ from include.contracts import (
 )
 from include.ledger import Ledger
 from include.ledger.episodes import open_episode, record_action, record_diagnosis
-from include.ledger.host import record_sample
 from include.ledger.incidents import acknowledge_incident, open_incident, resolve_incident
 from include.ledger.objectives import record_objective
-from include.ledger.plans import record_replica
+from include.ledger.plans import find_plan, record_replica
 from include.ledger.quality import record_validation
 from include.ledger.releases import record_release
 from include.ledger.rollouts import advance_rollout, complete_rollout, record_report, start_rollout
-from include.ledger.tables import dataset_versions
+from include.ledger.tables import dataset_versions, host_samples
 from include.monitoring.series import record_drift, record_performance, record_profile
 from include.project import DeploymentPolicy
 from include.storage import Store
@@ -37,8 +36,8 @@ from tests.plugins.samples import DATASET, RELEASE, digest
 from tests.plugins.ui.reports import make_report
 
 LIMIT = 2191.0
-HOURS = 12
-WORN = range(7, 10)
+HOURS = 8
+WORN = range(4, 6)
 POLICY = DeploymentPolicy(strategy="canary", step_requests=200).model_dump(mode="json")
 
 
@@ -50,10 +49,11 @@ def play_story(store: Store, ledger: Ledger) -> None:
     for hour in range(HOURS):
         _measure(store, now - timedelta(hours=HOURS - hour), hour)
     _drift(ledger, now)
-    _trouble(ledger)
+    raise_troubles(ledger)
     _promise(ledger, now)
-    for minute in range(180):
-        record_sample(ledger, _sample(now - timedelta(minutes=180 - minute), minute))
+    samples = [_sample(now - timedelta(minutes=180 - minute), minute).model_dump() for minute in range(180)]
+    with ledger.begin() as connection:
+        connection.execute(sa.insert(host_samples), samples)
 
 
 def _publish(ledger: Ledger) -> None:
@@ -68,7 +68,7 @@ def _publish(ledger: Ledger) -> None:
     ]  # fmt: skip
     with ledger.begin() as connection:
         connection.execute(sa.insert(dataset_versions), rows)
-    for day in range(10):
+    for day in range(6):
         counts = {"seen": 120, "accepted": 112 - 2 * (day % 3), "duplicates": 4, "quarantined": 4 + 2 * (day % 3)}
         record_validation(
             ledger, make_report(f"2026-11-{11 + day}", **counts, reasons={"truncated": 4}), passed=day != 4
@@ -95,10 +95,12 @@ def _release(store: Store, ledger: Ledger) -> None:
         rollout=trial, verdict="continue", step=1, weight=0.25, requests=212, metrics=metrics,
         reasons=("no harm so far; 88 more requests for the next step",),
     ))  # fmt: skip
+    plan = find_plan(ledger, "digits")
+    assert plan
     for name in ("serving-1", "serving-2"):
         record_replica(ledger, ReplicaReport(
             name=name, address=f"unix:{name}", started_at=datetime.now(UTC), source="ledger",
-            revisions={"digits": 5 + 2}, held={"digits": ()}, rejected={},
+            revisions={"digits": plan.revision}, held={"digits": ()}, rejected={},
         ))  # fmt: skip
 
 
@@ -162,7 +164,8 @@ def _drift(ledger: Ledger, now: datetime) -> None:
     ))  # fmt: skip
 
 
-def _trouble(ledger: Ledger) -> None:
+def raise_troubles(ledger: Ledger) -> None:
+    """Leave one incident open, one taken on, and one resolved."""
     shared = {"runbook": "docs/runbook.md#drift-episodes", "who": "watcher"}
     open_incident(
         ledger, "digits", kind="drift", key="episode 1", title="camera: blurred lens <i>east</i>", impact="medium",

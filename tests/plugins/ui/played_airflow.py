@@ -30,11 +30,13 @@ class PlayedAirflow:
 
     :ivar deeds: Who asked for what: user, method, path below `/api/v2`, body.
     :ivar runs: State of the newest run, by DAG.
+    :ivar paused: DAGs that start no run.
     """
 
     deeds: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
     questions: list[dict[str, Any]] = field(default_factory=list)
     runs: dict[str, str] = field(default_factory=dict)
+    paused: set[str] = field(default_factory=set)
     broken: bool = False
 
     def make_app(self) -> FastAPI:
@@ -42,6 +44,8 @@ class PlayedAirflow:
         app = FastAPI()
         app.get("/dags/~/dagRuns/~/hitlDetails")(self.list_questions)
         app.get("/dags/{dag}/dagRuns")(self.list_runs)
+        app.get("/dags/{dag}")(lambda dag: {"dag_id": dag, "is_paused": dag in self.paused})
+        app.patch("/dags/{dag}")(self.unpause)
         app.post("/dags/{dag}/dagRuns")(self.take)
         app.patch("/dags/{dag}/dagRuns/{run}/taskInstances/{task}/{index}/hitlDetails")(self.take)
         return app
@@ -60,6 +64,14 @@ class PlayedAirflow:
             raise HTTPException(404, f"The Dag with ID: `{dag}` was not found")
         run = {"dag_id": dag, "dag_run_id": RUN, "state": self.runs[dag], "start_date": datetime.now(UTC).isoformat()}
         return {"dag_runs": [run | {"end_date": None, "run_after": run["start_date"]}], "total_entries": 1}
+
+    async def unpause(self, user: GetUserDep, request: Request, dag: str) -> dict[str, Any]:
+        """Let a DAG run, if the role of the user lets it."""
+        if not may_act(user, dag.partition(".")[0]):
+            raise HTTPException(403, "Forbidden")
+        assert await request.json() == {"is_paused": False}
+        self.paused.discard(dag)
+        return {"dag_id": dag}
 
     async def take(self, user: GetUserDep, request: Request, dag: str) -> dict[str, Any]:
         """Do as asked, if the role of the user lets it."""

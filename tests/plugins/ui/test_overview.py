@@ -1,0 +1,42 @@
+import pytest
+
+from tests.plugins.ui.busy_project import HOURS, play_story
+from windhover.ui.overview import SHOWN, Overview
+
+
+@pytest.fixture
+def view(machine, project, store, ledger):
+    play_story(store, ledger)
+    return Overview(project, store, ledger, days=7)
+
+
+def test_a_project_is_read_whole(view):
+    assert view.champion
+    assert (view.champion.version.version, view.answered) == (2, [1])
+    assert (view.episode.diagnosis.name, view.episode.windows) == ("camera: blurred lens", 2)
+    assert [(one.severity, one.state) for one in view.troubles] == [("major", "open"), ("info", "acknowledged")]
+    assert [one.key for one in view.settled] == ["serving-2"]
+    assert (view.response.opened, view.response.resolved) == (3, 1)
+    assert (view.data.versions, len(view.objectives), len(view.samples) > 100) == (3, 3, True)
+    assert {one.resource: one.days is not None for one in view.forecasts} == {"memory": False, "disk": True}
+
+
+def test_a_window_is_joined_with_what_was_found_out_about_it(view):
+    windows = view.windows
+    assert len(windows) == min(SHOWN, HOURS)
+    assert windows[0].profile.end > windows[-1].profile.end
+    for one in windows:
+        assert one.drift.start == one.performance.start == one.profile.start
+        assert (one.drift.verdict == "drift") == (one.performance.verdict == "degraded")
+
+
+def test_each_part_is_read_once(view, monkeypatch):
+    before = view.entries
+    monkeypatch.setattr("include.ledger.chronicle.list_entries", lambda *_: pytest.fail("read again"))
+    assert view.entries is before
+
+
+def test_nothing_is_nothing(machine, project, store, ledger):
+    view = Overview(project, store, ledger, days=1)
+    assert (view.champion, view.answered, view.episode, view.windows, view.forecasts) == (None, [], None, [], [])
+    assert (view.service.now, view.troubles, view.settled, view.data.latest) == (None, [], [], None)
