@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing import get_context
+from time import perf_counter
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.digit_network import photograph_digits, teach
 from benchmarks.drift_streams import JUDGES, deal, draw, make_judges, tabulate
-from include.monitoring.layers import NUMBERS
+from include.monitoring.layers import NUMBERS, weigh_features
 from include.monitoring.sequence import HOURS_PER_QUARTER
 
 SIZES = (50, 200, 1000, 5000)
@@ -31,6 +32,7 @@ ALPHA = 0.05
 STREAMS = 1000
 CORES = os.cpu_count() or 1
 SMALL = 0.1
+MANY = 10_000
 # As many as make the chance of an alarm within a stream at most alpha.
 PER_QUARTER = ALPHA * HOURS_PER_QUARTER / WINDOWS
 
@@ -90,6 +92,9 @@ def main(streams: int = STREAMS, sizes: tuple[int, ...] = SIZES) -> bool:
                 table.add_row(traffic, f"{count:,}", f"{size:,}", *(f"{share:.1%}" for share in shares.values()))
                 sound &= shares["Windhover"] <= allowed
     Console().print(table)
+    begun = perf_counter()
+    weigh_features(pool, draw(pool, MANY, np.random.default_rng(0)))
+    Console().print(f"{MANY:,} answers: {perf_counter() - begun:.2f} s")
     return sound
 
 

@@ -84,6 +84,34 @@ def make_form(project: Project):
     }
 
 
+def measure_window(values):
+    """Profile a window, and hold it against the reference and against labels."""
+    profile_predictions = ProfilePredictionsOperator(
+        task_id="profile_predictions", project=values, start=START, end=END
+    )
+    profile = profile_predictions.output
+    detect_drift = DetectDriftOperator(task_id="detect_drift", project=values, profile=profile)
+    measure_performance = MeasurePerformanceOperator(
+        task_id="measure_performance", project=values, profile=profile, drift=detect_drift.output
+    )
+    return {"drift": detect_drift.output, "performance": measure_performance.output}
+
+
+def wait_for_episode(project: Project, window):
+    """Wait until there is an episode to answer."""
+    wait_for_drift = DriftSensor(
+        task_id="wait_for_drift",
+        project_name=project.name,
+        measured=window["drift"],
+        performance=window["performance"],
+        answered="{{ params.action is not none }}",
+        poke_interval=5,
+        timeout=timedelta(minutes=project.monitoring.wait_minutes).total_seconds(),
+        soft_fail=True,
+    )
+    return wait_for_drift.output
+
+
 def make_dag(project: Project):
     @dag(
         dag_id=f"{project.name}.monitor_model",
@@ -95,52 +123,24 @@ def make_dag(project: Project):
     )
     def monitor_model():
         values = literal(project.model_dump(mode="json"))
-        profile_predictions = ProfilePredictionsOperator(
-            task_id="profile_predictions",
-            project=values,
-            start=START,
-            end=END,
-        )
-        detect_drift = DetectDriftOperator(task_id="detect_drift", project=values, profile=profile_predictions.output)
-        measure_performance = MeasurePerformanceOperator(
-            task_id="measure_performance",
-            project=values,
-            profile=profile_predictions.output,
-            drift=detect_drift.output,
-        )
-        wait_for_drift = DriftSensor(
-            task_id="wait_for_drift",
-            project_name=project.name,
-            measured=detect_drift.output,
-            performance=measure_performance.output,
-            answered="{{ params.action is not none }}",
-            poke_interval=5,
-            timeout=timedelta(minutes=project.monitoring.wait_minutes).total_seconds(),
-            soft_fail=True,
-        )
-        diagnose_drift = DiagnoseDriftOperator(
-            task_id="diagnose_drift",
-            project=values,
-            episode=wait_for_drift.output,
-            drift=detect_drift.output,
-            performance=measure_performance.output,
-        )
+        window = measure_window(values)
+        episode = wait_for_episode(project, window)
+        diagnose_drift = DiagnoseDriftOperator(task_id="diagnose_drift", project=values, episode=episode, **window)
         decide_action = DecideActionOperator(
             task_id="decide_action",
             project=values,
             diagnosis=diagnose_drift.output,
-            performance=measure_performance.output,
+            performance=window["performance"],
         )
         relabel_images = RelabelImagesOperator(
             task_id="relabel_images",
             project=values,
             decision=decide_action.output,
-            episode=wait_for_drift.output,
-            drift=detect_drift.output,
-            performance=measure_performance.output,
+            episode=episode,
             hours=project.monitoring.actions.relabel_hours,
+            **window,
         )
-        request_retraining = RequestRetrainingOperator(
+        relabel_images >> RequestRetrainingOperator(
             task_id="request_retraining",
             project=values,
             decision="{{ ti.xcom_pull(task_ids='decide_action', map_indexes=-1) }}",
@@ -148,7 +148,6 @@ def make_dag(project: Project):
             trigger_rule=TriggerRule.NONE_FAILED,
             outlets=[ProjectAssets(project.name).retraining_request],
         )
-        relabel_images >> request_retraining
 
     monitor_model()
 

@@ -46,6 +46,7 @@ SETTINGS = (
     "{{ dict(params.items() | rejectattr('0', 'in', ['as_of', 'mode']),"
     " mode=ti.xcom_pull(task_ids='select_dataset', key='mode', map_indexes=-1)) }}"
 )
+TRAINED = "{{ ti.xcom_pull(task_ids='train_candidate', map_indexes=-1) }}"
 
 
 def make_form(project: Project):
@@ -75,6 +76,20 @@ def make_form(project: Project):
     }  # fmt: skip
 
 
+def choose_settings(project: Project, learning):
+    """Search for settings and measure them; mapped over nothing, what is switched off costs no process."""
+    run_trials = RunTrialsOperator.partial(
+        task_id="run_trials", map_index_template="worker {{ task.worker }}", **learning
+    ).expand(worker=list(range(min(project.tuning.parallel, project.tuning.budget))))
+    cross_validate = CrossValidateOperator.partial(
+        task_id="cross_validate",
+        map_index_template="fold {{ task.fold }}",
+        trigger_rule=UNLESS_FAILED,
+        **learning,
+    ).expand(fold=list(range(project.tuning.measured_folds)))
+    return run_trials, cross_validate
+
+
 def make_dag(project: Project):
     assets = ProjectAssets(project.name)
 
@@ -88,27 +103,15 @@ def make_dag(project: Project):
     )
     def train_model():
         values = literal(project.model_dump(mode="json"))
+        form = {"as_of": "{{ params.as_of }}", "mode": "{{ params.mode }}"}
         select_dataset = SelectDatasetOperator(
-            task_id="select_dataset",
-            project=values,
-            as_of="{{ params.as_of }}",
-            mode="{{ params.mode }}",
-            inlets=[assets.retraining_request],
+            task_id="select_dataset", project=values, inlets=[assets.retraining_request], **form
         )
         InspectShortcutsOperator(task_id="inspect_shortcuts", project=values, dataset=select_dataset.output)
         learning = {
             "project": values, "dataset": select_dataset.output, "overrides": SETTINGS, "pool": TRAINING_POOL
         }  # fmt: skip
-        # Mapped over nothing, a task is skipped by the scheduler: what is switched off costs no process.
-        run_trials = RunTrialsOperator.partial(
-            task_id="run_trials", map_index_template="worker {{ task.worker }}", **learning
-        ).expand(worker=list(range(min(project.tuning.parallel, project.tuning.budget))))
-        cross_validate = CrossValidateOperator.partial(
-            task_id="cross_validate",
-            map_index_template="fold {{ task.fold }}",
-            trigger_rule=UNLESS_FAILED,
-            **learning,
-        ).expand(fold=list(range(project.tuning.measured_folds)))
+        run_trials, cross_validate = choose_settings(project, learning)
         train_candidate = TrainModelOperator(
             task_id="train_candidate",
             folds=cross_validate.output,
@@ -117,13 +120,9 @@ def make_dag(project: Project):
             **learning,
         )
         # A teardown runs whatever happened, and the run still fails where the training did.
-        settle_training = SettleTrainingOperator(
-            task_id="settle_training",
-            project=values,
-            model="{{ ti.xcom_pull(task_ids='train_candidate', map_indexes=-1) }}",
-        ).as_teardown()
+        settle_training = SettleTrainingOperator(task_id="settle_training", project=values, model=TRAINED)
         run_trials >> [cross_validate, train_candidate]
-        train_candidate >> settle_training
+        train_candidate >> settle_training.as_teardown()
 
     train_model()
 

@@ -28,7 +28,7 @@ def objectives(project: ProjectName, as_json: Json = False) -> Any:
 
 @app.command()
 @reporting
-def lift_freeze(
+def thaw(
     project: ProjectName,
     cause: Annotated[str, typer.Option("--cause", help="What froze rollouts, such as slo/availability.")],
     reason: Reason,
@@ -36,8 +36,8 @@ def lift_freeze(
     as_json: Json = False,
 ) -> Any:
     """Let rollouts begin again although an error budget is used up."""
-    from include.ledger import freezes
+    from include.ledger.freezes import lift_freeze, list_freezes
 
     ledger = Workplace.open(project).ledger
-    freezes.lift_freeze(ledger, project, cause=cause, who=by, why=reason)
-    return {"lifted": cause, "still_standing": [one.cause for one in freezes.list_freezes(ledger, project)]}
+    lift_freeze(ledger, project, cause=cause, who=by, why=reason)
+    return {"lifted": cause, "still_standing": [one.cause for one in list_freezes(ledger, project)]}

@@ -28,7 +28,6 @@ from include.contracts.episodes import ActionDecision as ActionDecision
 from include.contracts.episodes import Cause as Cause
 from include.contracts.episodes import DiagnosisReport as DiagnosisReport
 from include.contracts.episodes import EpisodeReport as EpisodeReport
-from include.contracts.episodes import RelabelRef as RelabelRef
 from include.contracts.episodes import RetrainingRequest as RetrainingRequest
 from include.contracts.episodes import RetrainingTrigger as RetrainingTrigger
 from include.contracts.episodes import TrainingMode as TrainingMode

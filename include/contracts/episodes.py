@@ -45,13 +45,6 @@ class ActionDecision(Contract):
     overridden_by: str | None = Field(default=None, description="Who chose otherwise than the policy.")
 
 
-class RelabelRef(Contract):
-    """Images of a window that people are asked to label."""
-
-    page: str = Field(description="Address of a page that shows them, numbered from 1.")
-    requests: tuple[str, ...] = Field(description="Their requests, in the order of the page.")
-
-
 class RetrainingRequest(Contract):
     """Why a model should be trained again. One per drift episode, and one per other trigger's occasion."""
 

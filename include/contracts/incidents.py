@@ -10,7 +10,7 @@ from include.contracts.contract import Contract, Count, Fraction
 Level = Literal["high", "medium", "low"]
 Severity = Literal["critical", "major", "minor", "info"]
 IncidentKind = Literal[
-    "failed_gate", "rollback", "drift", "degradation", "unfair", "slo_burn", "dead_service", "resource", "late_run",
+    "failed_gate", "rollback", "drift", "unfair", "slo_burn", "dead_service", "resource", "late_run",
     "failed_task", "manual",
 ]  # fmt: skip
 Objective = Literal["availability", "latency", "accuracy", "freshness"]

@@ -39,7 +39,7 @@ MACHINES: dict[Changed, float] = {
 }  # fmt: skip
 SUSPECTS: dict[IncidentKind, dict[Changed, float]] = {
     "rollback": TRAFFIC, "slo_burn": TRAFFIC, "manual": TRAFFIC,
-    "drift": ANSWERS, "degradation": ANSWERS, "unfair": ANSWERS,
+    "drift": ANSWERS, "unfair": ANSWERS,
     "failed_gate": WORK, "failed_task": WORK, "late_run": WORK,
     "dead_service": MACHINES, "resource": MACHINES,
 }  # fmt: skip

@@ -42,7 +42,7 @@ def explain_by_priors(shift: Shift, classes: Sequence[str]) -> Explanation:
     priors = estimate_priors(shift.window.probabilities, known)
     ratios = priors / known
     weights = ratios[shift.labels]
-    share, _ = shift.explain(shift.reweigh(weights))
+    share, _ = shift.explain(*shift.reweigh(ratios))
     plain = shift.reference.answers == shift.labels
     adjusted = adjust(shift.reference.probabilities, ratios).argmax(axis=1) == shift.labels
     moved = [name for name, ratio in zip(classes, ratios, strict=True) if not 1 / MOVED < ratio < MOVED]

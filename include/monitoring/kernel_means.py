@@ -69,14 +69,15 @@ def noise_floor(*samples: Values) -> float:
     return float(sum(sample.var(axis=0).sum() / len(sample) for sample in samples))
 
 
-def explained_share(seen: Values, expected: Values, floor: float) -> tuple[float, float]:
+def explained_share(seen: Values, expected: Values, floor: float, noise: float) -> tuple[float, float]:
     """Return how much of a shift seen another one explains, 0 to 1, and in which share of the images it happens.
 
     :param seen: Difference of two means, [d]; `expected` is that of a hypothesis on every image.
-    :param floor: Squared length that is chance.
+    :param floor: Squared length that `seen` has by chance; `noise`: likewise `expected`.
     """
-    length = float(expected @ expected)
-    share = float(np.clip(seen @ expected / length, 0, 1)) if length else 0.0
+    length = max(float(expected @ expected) - noise, 1e-12)
+    share = float(np.clip(seen @ expected / length, 0, 1))
     rest = seen - share * expected
+    left = max(float(rest @ rest) - floor - share**2 * noise, 0)
     whole = max(float(seen @ seen) - floor, 1e-12)
-    return float(np.clip(1 - max(float(rest @ rest) - floor, 0) / whole, 0, 1)), share
+    return float(np.clip(1 - left / whole, 0, 1)), share

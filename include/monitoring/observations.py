@@ -32,7 +32,7 @@ UNSURE = 1e-6
 NEIGHBOURS = 5
 # Less is no difference: nobody can try a fault more exactly. Of the logarithm, where there is one.
 TOLERANCE = 0.01
-TOLERANCES = {"sharpness": 0.15, "noise": 0.15, "entropy": 0.15}
+TOLERANCES = {"sharpness": 0.3, "noise": 0.3, "entropy": 0.2}
 BATCH = 16
 
 
@@ -107,8 +107,11 @@ def to_sample(table: pa.Table, lens: Lens) -> Sample:
     return Sample(statistics.reshape(table.num_rows, len(lens.names)), seen, probabilities)
 
 
-def scaler(reference: Sample, names: Sequence[str]) -> Callable[[Sample], list[Values]]:
-    """Return what makes comparable blocks of a sample: its statistics, what the network sees, and how odd that is."""
+def scaler(reference: Sample, names: Sequence[str]) -> Callable[[Sample, bool], list[Values]]:
+    """Return what makes comparable blocks of a sample: its statistics, what the network sees, and how odd that is.
+
+    Its second argument says whether the images are those of the reference, whatever was done to them.
+    """
     skewed = np.isin(names, SKEWED)
     typical = np.median(reference.statistics, axis=0)
     bend = partial(_bend, skewed=skewed, offset=np.maximum(0.1 * typical, 1e-9))
@@ -118,26 +121,21 @@ def scaler(reference: Sample, names: Sequence[str]) -> Callable[[Sample], list[V
     spread = np.maximum((high - low) / 2.56, [TOLERANCES.get(name, TOLERANCE) for name in names])
     centre = reference.seen.mean(axis=0)
     width = max(float(reference.seen.std(axis=0).mean()), 1e-9)
-    measure_oddness = oddness(reference)
+    usual = max(float(np.median(_distance(reference, reference, own=True))), 1e-9)
 
-    def scale(sample: Sample) -> list[Values]:
+    def scale(sample: Sample, own: bool) -> list[Values]:
         statistics = np.clip((bend(sample.statistics) - middle) / spread, -12, 12)
-        blocks = (statistics, (sample.seen - centre) / width, measure_oddness(sample)[:, None])
+        oddness = np.log(np.maximum(_distance(sample, reference, own=own) / usual, 1e-3))
+        blocks = (statistics, (sample.seen - centre) / width, oddness[:, None])
         return [block for block in blocks if block.shape[1]]
 
     return scale
 
 
-def oddness(reference: Sample) -> Callable[[Sample], Values]:
-    """Return what tells how far images are, [n], from those of the reference: the log of the distance, 0 as usual."""
-
-    def measure(sample: Sample) -> Values:
-        nearest = np.sort(cdist(sample.seen, reference.seen), axis=1)[:, 1 : NEIGHBOURS + 1]
-        # The nearest does not count: an image that is of the reference, too, is its own.
-        return np.asarray(nearest.mean(axis=1) if nearest.shape[1] else np.ones(len(sample)))
-
-    usual = max(float(np.median(measure(reference))), 1e-9)
-    return lambda sample: np.log(np.maximum(measure(sample) / usual, 1e-3))
+def _distance(sample: Sample, reference: Sample, *, own: bool) -> Values:
+    """Return the mean distance, [n], to the nearest images of the reference; an image is no neighbour of its own."""
+    nearest = np.sort(cdist(sample.seen, reference.seen), axis=1)[:, int(own) : NEIGHBOURS + int(own)]
+    return np.asarray(nearest.mean(axis=1) if nearest.shape[1] else np.ones(len(sample)))
 
 
 def read_known(bundle: Bundle, store: Store, count: int) -> Known:

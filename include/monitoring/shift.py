@@ -11,6 +11,9 @@ from include.monitoring.observations import Sample, scaler
 
 Values = NDArray[np.float64]
 
+# Between counting blocks as they differ, 0, and all the same, 1/2: one that hardly differs would show nothing but how
+# inexactly faults are tried.
+BALANCE = 0.25
 # What is farther than these shares of the reference may be new.
 FAR = (0.9, 0.95, 0.98)
 
@@ -29,7 +32,7 @@ class Shift:
         self.reference = reference
         self.labels = labels
         self._scale = scaler(reference, names)
-        self._blocks = (self._scale(window), self._scale(reference))
+        self._blocks = (self._scale(window, False), self._scale(reference, True))
         self._space = KernelSpace(self._blocks[1])
         places = [self._space.place(blocks) for blocks in self._blocks]
         self._unweighted = [np.hsplit(place, len(self._blocks[0])) for place in places]
@@ -45,19 +48,28 @@ class Shift:
         return min(1.0, len(chances) * min(chances))
 
     def place(self, sample: Sample) -> Values:
-        """Return the places of other images, [n, d]."""
-        return self._space.place(self._scale(sample)) * self._weights
+        """Return the places of images of the reference after something was done to them, [n, d]."""
+        return self._space.place(self._scale(sample, True)) * self._weights
 
-    def explain(self, expected: Values) -> tuple[float, float]:
+    def explain(self, expected: Values, noise: float) -> tuple[float, float]:
         """Return the share of the difference that a hypothesis explains, and the share of the images that it is true of.
 
         :param expected: The difference that it makes to every image, [d].
+        :param noise: Squared length that this has by chance.
         """
-        return explained_share(self.seen, expected, self._floor)
+        return explained_share(self.seen, expected, self._floor, noise)
 
-    def reweigh(self, weights: Values) -> Values:
-        """Return the difference that it makes when reference images come so many times as often, [n]."""
-        return np.average(self._places[1], axis=0, weights=weights) - self._places[1].mean(axis=0)
+    def reweigh(self, ratios: Values) -> tuple[Values, float]:
+        """Return the difference that it makes when classes come so many times as often, and its squared noise.
+
+        :param ratios: Of each class, [classes].
+        """
+        places = self._places[1]
+        weights = ratios[self.labels] / ratios[self.labels].sum()
+        means = {label: places[self.labels == label].mean(axis=0) for label in np.unique(self.labels)}
+        inside = sum(float(((places[row] - means[label]) ** 2).sum()) for row, label in enumerate(self.labels))
+        noise = float(((weights - 1 / len(places)) ** 2).sum()) * inside / len(places)
+        return weights @ places - places.mean(axis=0), noise
 
     def without(self, rows: NDArray[np.bool_]) -> float:
         """Return the share of the difference that goes with some rows of the window."""
@@ -88,5 +100,5 @@ def _balance(window: Values, reference: Values, blocks: int) -> Values:
     for first, second in zip(np.hsplit(window, blocks), np.hsplit(reference, blocks), strict=True):
         floor = noise_floor(first, second)
         length = float(((first.mean(axis=0) - second.mean(axis=0)) ** 2).sum())
-        weights.append(np.full(first.shape[1], max(length - floor, floor, 1e-12) ** -0.5))
+        weights.append(np.full(first.shape[1], max(length - floor, floor, 1e-12) ** -BALANCE))
     return np.concatenate(weights)

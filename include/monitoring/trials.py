@@ -38,8 +38,8 @@ class Bench:
         """Return what faults explain, less where they are true of a part of the images only; that part; the answers."""
         damaged = self._lens.observe(damage(self._images, parts))
         # Both sides of the difference are of the same images, so that it does not matter which these are.
-        expected = (self._shift.place(damaged) - self._places).mean(axis=0)
-        share, affected = self._shift.explain(expected)
+        made = self._shift.place(damaged) - self._places
+        share, affected = self._shift.explain(made.mean(axis=0), float(made.var(axis=0).sum()) / len(made))
         return share * (1 + affected) / 2, affected, damaged
 
 

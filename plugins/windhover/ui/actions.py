@@ -28,6 +28,8 @@ NOTICES = {
     "chosen": "A run of monitor_model is on its way, and answers as you said.",
     "resolved": "The incident is resolved.",
 }
+# What is left empty is none.
+FIELD, OPTIONAL = "field.", "optional."
 ProjectName = Annotated[str, Path(pattern=PROJECT_NAME)]
 Number = Annotated[int, Path(ge=1, lt=2**63)]
 Name = Annotated[str, Form(min_length=1, max_length=250)]
@@ -91,7 +93,12 @@ async def answer_task(  # noqa: PLR0913 - what names a task, and the answer
     if not dag.startswith(f"{project}."):
         raise HTTPException(403, f"{dag} is no DAG of {project}")
     form = await request.form()
-    fields = {name.removeprefix("field."): str(text) for name, text in form.items() if name.startswith("field.")}
+    fields: dict[str, str | None] = {
+        name.removeprefix(FIELD): str(text) for name, text in form.items() if name.startswith(FIELD)
+    }
+    fields |= {
+        name.removeprefix(OPTIONAL): str(text) or None for name, text in form.items() if name.startswith(OPTIONAL)
+    }
     await api.answer(AskingTask(dag, run, task, index), option, fields)
     return _return_to(project, "answered")
 
@@ -122,7 +129,7 @@ def acknowledge_incident(project: ProjectName, number: Number, actor: Actor) -> 
     from include.ledger import incidents
 
     ledger = open_ledger()
-    _require_of(project, incidents.find_incident(ledger, number).project)
+    _require_concerned(project, incidents.find_incident(ledger, number).project)
     incidents.acknowledge_incident(ledger, number, who=actor.get_name())
     return _return_to(project, "acknowledged")
 
@@ -135,7 +142,7 @@ def resolve_incident(
     from include.ledger import incidents
 
     ledger = open_ledger()
-    _require_of(project, incidents.find_incident(ledger, number).project)
+    _require_concerned(project, incidents.find_incident(ledger, number).project)
     incidents.resolve_incident(ledger, number, who=actor.get_name(), why=reason, lesson=lesson.strip())
     return _return_to(project, "resolved")
 
@@ -147,9 +154,11 @@ async def choose_action(project: ProjectName, action: Action, reason: Line, acto
     return _return_to(project, "chosen")
 
 
-def _require_of(project: str, found: str) -> None:
-    """Refuse what belongs to a project for which the role was not asked."""
-    if found != project:
+def _require_concerned(project: str, found: str) -> None:
+    """Refuse what is not about the project for which the role was asked, nor about the platform of all."""
+    from include.ledger.changes import PLATFORM
+
+    if found not in {project, PLATFORM}:
         raise HTTPException(404, f"{project} has nothing of this number")
 
 

@@ -77,7 +77,7 @@ class AirflowApi:
             await self._call("PATCH", path, json={"is_paused": False})
         return str((await self._call("POST", f"{path}/dagRuns", json=asked))["dag_run_id"])
 
-    async def answer(self, asking: AskingTask, option: str, fields: dict[str, str]) -> None:
+    async def answer(self, asking: AskingTask, option: str, fields: dict[str, str | None]) -> None:
         """Answer what a task asks."""
         asked = {"chosen_options": [option], "params_input": fields}
         await self._call("PATCH", f"{asking.path}/hitlDetails", json=asked)

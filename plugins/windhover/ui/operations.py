@@ -36,12 +36,14 @@ class FormField:
     """One thing that goes with an answer.
 
     :ivar choices: All that it may be; anything where there are none.
+    :ivar optional: Whether it may be left empty.
     """
 
     name: str
     title: str
     value: str
     choices: tuple[str, ...]
+    optional: bool
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,15 @@ def _read_question(one: dict[str, Any]) -> Question:
 
 def _read_field(name: str, param: dict[str, Any]) -> FormField:
     schema = param["schema"]
-    choices = tuple(map(str, schema.get("enum") or ()))
-    return FormField(name, schema.get("title") or name, str(param["value"] or ""), choices)
+    choices = tuple(str(choice or "") for choice in schema.get("enum") or ())
+    optional = "null" in _read_types(param)
+    return FormField(name, schema.get("title") or name, str(param["value"] or ""), choices, optional)
 
 
 def _is_text(param: dict[str, Any]) -> bool:
-    return bool(param["schema"].get("type", "string") == "string")
+    return _read_types(param) <= {"string", "null"}
+
+
+def _read_types(param: dict[str, Any]) -> set[str]:
+    named = param["schema"].get("type", "string")
+    return {named} if isinstance(named, str) else set(named)

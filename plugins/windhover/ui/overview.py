@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from include.data.catalogue import CatalogueEntry
     from include.ledger import Ledger
     from include.ledger.chronicle import WrittenEntry
+    from include.ledger.freezes import FreezeRecord
     from include.ledger.response_times import ResponseTimes
     from include.monitoring.host import Forecast
     from include.project import Project
@@ -28,6 +29,7 @@ SHOWN = 8
 PLANS = 200
 HOST_HOURS = 6
 RESPONSE_DAYS = 28
+INCIDENTS = 50
 # More points than a chart is wide say nothing more.
 POINTS = 600
 
@@ -73,6 +75,13 @@ class Overview:
         return sorted(found - {plan.champion.model.version for plan in plans[:1]}, reverse=True)
 
     @cached_property
+    def freezes(self) -> "list[FreezeRecord]":
+        """What lets no rollout begin until somebody lifts it."""
+        from include.ledger.freezes import list_freezes
+
+        return list_freezes(self.ledger, self.project.name)
+
+    @cached_property
     def versions(self) -> "list[VersionStanding]":
         """The newest certified versions, each with its certificate checked now."""
         from include.registry.standing import list_standings
@@ -111,7 +120,8 @@ class Overview:
         drifts = {(one.start, one.end): one for one in self.drifts}
         performances = {(one.start, one.end): one for one in self.performances}
         newest = self.profiles[: -SHOWN - 1 : -1]
-        return [Window(one, *(found.get((one.start, one.end)) for found in (drifts, performances))) for one in newest]
+        spans = [(one, (one.start, one.end)) for one in newest]
+        return [Window(one, drifts.get(span), performances.get(span)) for one, span in spans]
 
     @cached_property
     def episodes(self) -> "list[EpisodeReport]":
@@ -127,20 +137,28 @@ class Overview:
 
     @cached_property
     def troubles(self) -> "list[IncidentReport]":
-        """Incidents that are not resolved, the most severe first."""
+        """Incidents of the project and of its platform that are not resolved, the most severe first."""
         from include.ledger.incidents import list_incidents
 
         order = ("critical", "major", "minor", "info")
-        found = list_incidents(self.ledger, self.project.name, 50, unresolved=True)
+        found = [one for name in self.subjects for one in list_incidents(self.ledger, name, INCIDENTS, unresolved=True)]
         return sorted(found, key=lambda one: (order.index(one.severity), one.opened_at))
 
     @cached_property
     def settled(self) -> "list[IncidentReport]":
-        """Incidents that are resolved, newest first."""
+        """Incidents of the project and of its platform that are resolved, newest first."""
         from include.ledger.incidents import list_incidents
 
-        found = list_incidents(self.ledger, self.project.name, 50)
-        return [one for one in found if one.state == "resolved"]
+        found = [one for name in self.subjects for one in list_incidents(self.ledger, name, INCIDENTS)]
+        resolved = [one for one in found if one.state == "resolved"]
+        return sorted(resolved, key=lambda one: one.opened_at, reverse=True)
+
+    @property
+    def subjects(self) -> tuple[str, str]:
+        """Whose incidents concern whoever looks after the project."""
+        from include.ledger.changes import PLATFORM
+
+        return self.project.name, PLATFORM
 
     @cached_property
     def response(self) -> "ResponseTimes":

@@ -24,6 +24,7 @@ from windhover.ui.airflow_api import RefusedError
 from windhover.ui.audit import render_audit, render_audits
 from windhover.ui.catalogue import render_catalogue
 from windhover.ui.datasets import render_dataset, render_difference
+from windhover.ui.documentation import read_document
 from windhover.ui.lineage import render_lineage
 from windhover.ui.models import render_models, render_project_models, render_version
 from windhover.ui.overview_pages import router as overview
@@ -76,6 +77,7 @@ def make_app() -> FastAPI:
     app.get("/rollouts/{project}")(show_project_rollouts)
     app.get("/audit")(show_audits)
     app.get("/audit/{project}")(show_audit)
+    app.get("/docs/{name:path}")(show_document)
     app.get("/static/{name}")(send_file)
     app.get("/static/{digest}/{name}")(send_file)
     app.include_router(overview)
@@ -161,6 +163,11 @@ def show_audits() -> Response:
 def show_audit(project: ProjectName, at: Moment | None = None, before: Before = None) -> Response:
     """Show one project's audit chain, and who was champion at a moment."""
     return _send(render_audit(read_project(project), open_store(), open_ledger(), at=at, before=before))
+
+
+def show_document(name: str) -> Response:
+    """Show a page of the documentation."""
+    return _send(render("document.html", name=name, text=read_document(name)))
 
 
 def send_file(name: str, digest: str = "") -> Response:

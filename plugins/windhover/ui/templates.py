@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.settings import REPOSITORY
 from windhover.links import PAGES, page_of
+from windhover.ui.documentation import docs_of, render_markdown
 
 FOLDERS = (Path(__file__).parent, REPOSITORY / "include" / "data")
 
@@ -27,7 +28,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"page_of": page_of, "lasting": say_duration, "rate": say_rate}
+    environment.filters |= {
+        "page_of": page_of,
+        "docs_of": docs_of,
+        "markdown": render_markdown,
+        "lasting": say_duration,
+        "rate": say_rate,
+    }
     return environment
 
 

@@ -24,7 +24,7 @@ def test_budgets_and_freezes_are_shown_and_a_freeze_can_be_lifted(call, machine,
     found = json.loads(call("objectives").stdout)
     assert [one["verdict"] for one in found["objectives"]] == ["exhausted"]
     assert [one["cause"] for one in found["freezes"]] == ["slo/latency"]
-    lift = ("lift-freeze", "--cause", "slo/latency", "--by", "anna", "--reason", "the fix has to go out")
+    lift = ("thaw", "--cause", "slo/latency", "--by", "anna", "--reason", "the fix has to go out")
     assert json.loads(call(*lift).stdout) == {"lifted": "slo/latency", "still_standing": []}
     again = call(*lift)
     assert again.exit_code != 0

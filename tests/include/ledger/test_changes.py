@@ -54,7 +54,7 @@ def test_of_changes_at_one_time_the_kind_of_trouble_ranks(ledger, publish):
         "release": "release, 30 min before: plan 3: rollout 4 begins",
     }
     assert read(ledger, "rollback") == [told["release"], told["model"], told["data"]]
-    assert read(ledger, "degradation") == [told["model"], told["release"], told["data"]]
+    assert read(ledger, "drift") == [told["model"], told["release"], told["data"]]
     assert read(ledger, "failed_task") == [told["data"], told["model"], told["release"]]
 
 

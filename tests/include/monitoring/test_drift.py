@@ -2,7 +2,6 @@ import io
 import math
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -172,16 +171,7 @@ def test_a_constant_that_moved_is_drift(check: Check, dealt: Rows):
     assert [feature.feature for feature in report.features if feature.drifted] == ["brightness"]
 
 
-def test_ten_thousand_predictions_take_seconds(check: Check, dealt: Rows):
-    chance = np.random.default_rng(5)
-    vectors = [{"embedding": row.tolist()} for row in chance.normal(size=(10_000, 64))]
-    traffic = [dealt[index % 400] | vector for index, vector in enumerate(vectors)]
-    begun = time.perf_counter()
-    check([row | vector for row, vector in zip(dealt, vectors, strict=False)], traffic[:3_000])
-    assert time.perf_counter() - begun < 5
-
-
-def test_a_stable_window_does_not_load_evidently(check: Check):
+def test_a_stable_window_does_not_load_evidently():
     code = "import sys, include.monitoring.drift; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert {"evidently", "pandas", "torch", "mlflow"}.isdisjoint(loaded.stdout.split())

@@ -14,10 +14,10 @@ from include.ledger.incidents import (
     open_incident,
     resolve_incident,
 )
+from include.ledger.objectives import Tally, record_counts
 from include.ledger.tables import incidents
 from include.monitoring.post_mortem import post_mortem_address, write_missing, write_post_mortem
 from include.monitoring.timeline import watch_changes
-from include.predictions import append_rows
 
 TOLD = {"kind": "slo_burn", "key": "slo", "runbook": "docs/incidents.md#slo_burn", "impact": "high", "urgency": "high"}
 EVIL = "<script>alert(1)</script> {{ 7 * 7 }}"
@@ -40,36 +40,19 @@ def incident(ledger, project):
     return find_incident(ledger, number)
 
 
-@pytest.fixture
-def log(store, incident):
-    """Log requests, by who answered, half an hour after the opening."""
-
-    def write(*answered_by, failed=0):
-        rows = [
-            {
-                "request_id": f"r{n}", "time": incident.opened_at + timedelta(minutes=30, seconds=n),
-                "project": incident.project, "release": "r", "predicted": "1", "confidence": 0.9, "latency_ms": 1.0,
-                "answered_by": who, "failed": "out of memory" if n < failed else None,
-            }
-            for n, who in enumerate(answered_by)
-        ]  # fmt: skip
-        append_rows(store, "predictions", "segment", rows)
-
-    return write
-
-
 def read(store, incident):
     page = post_mortem_address(incident)
     return store.read(page).decode(), store.read(page.replace("index.html", "post_mortem.md")).decode()
 
 
-def test_it_tells_impact_response_suspects_and_actions(ledger, store, incident, log):
-    log("champion", "champion", "previous", "baseline", "abstain", failed=3)
+def test_it_tells_impact_response_suspects_and_actions(ledger, store, incident):
+    minute = (incident.opened_at + timedelta(minutes=30)).replace(second=0, microsecond=0)
+    record_counts(ledger, "digits", "availability", "log", {minute: Tally(3, 5)})
+    record_counts(ledger, "digits", "latency", "log", {minute: Tally(2, 3)})
     assert write_post_mortem(incident.id, ledger, store, datetime.now(UTC)) == post_mortem_address(incident)
     page, text = read(store, incident)
     for said in (
-        "5 requests from its opening",
-        "3 that a model failed at, 2 that no model answered",
+        "5 requests in that time, as far as counted: 2 that no model answered, 1 answered later than promised",
         "**critical** (impact high, urgency high)",
         "Lasted 60.0 min, reported 1 time",
         "Resolved after 60.0 min; usual: 60.0 min",
@@ -98,7 +81,7 @@ def test_an_open_incident_is_drafted_as_it_stands(ledger, store):
     opened = find_incident(ledger, number).opened_at
     write_post_mortem(number, ledger, store, opened + timedelta(days=3))
     _, text = read(store, find_incident(ledger, number))
-    assert "the first day of it: 0 that" in text
+    assert "Lasted 72.0 h" in text
     assert "Resolved after -" in text
     assert "Nothing that the ledger knows of" in text
     assert "*None yet.*" in text

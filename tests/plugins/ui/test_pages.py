@@ -21,6 +21,7 @@ OURS = [
     "/windhover/overview/digits",
     "/windhover/overview/digits/live",
     "/windhover/static/overview.js",
+    "/windhover/docs/runbook.md",
     "/windhover/catalogue",
     "/windhover/datasets/digits",
     "/windhover/datasets/digits/diff?before=1&after=2",

@@ -1,0 +1,100 @@
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from include.contracts import HostReport
+from include.ledger import Ledger
+from include.ledger.changes import PLATFORM
+from include.ledger.host import list_samples, record_sample
+from include.ledger.incidents import list_incidents
+from include.ledger.objectives import Tally, find_first_minute, list_objectives, record_counts, record_objective
+from include.ledger.releases import record_release
+from include.ledger.rollouts import start_rollout
+from include.monitoring.duties import Duties
+from include.predictions import append_rows
+from include.settings import Settings
+from tests.include.monitoring.released import make_release
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(home=tmp_path, mlflow_uri=NOBODY, serving_uri=NOBODY, airflow_uri=NOBODY)
+
+
+@pytest.fixture
+def duties(settings, ledger) -> Duties:
+    return Duties(settings, ledger)
+
+
+def log(settings: Settings, at: datetime, answered_by: list[str]) -> None:
+    rows = [
+        {"request_id": uuid.uuid4().hex, "time": at, "project": "digits", "answered_by": who, "latency_ms": 5.0}
+        for who in answered_by
+    ]
+    append_rows(settings.open_store(), "predictions", f"{at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex}", rows)
+
+
+def fill(ledger: Ledger, disks: list[float]) -> None:
+    for place, disk in enumerate(reversed(disks)):
+        at = NOW - timedelta(minutes=10) * place
+        record_sample(ledger, HostReport(at=at, cpu=0, memory=0.5, disk=disk, sent=0, received=0))
+
+
+def test_the_log_becomes_reports_and_a_bad_hour_an_incident(settings, ledger, duties):
+    log(settings, NOW - timedelta(hours=23), ["champion"] * 500)
+    log(settings, NOW - timedelta(minutes=2), ["abstain"] * 500)
+    duties.read_projects(NOW)
+    duties.measure_objectives(NOW)
+    reports = {one.objective: one for one in list_objectives(ledger, "digits")}
+    assert (reports["availability"].good, reports["availability"].events) == (500, 1000)
+    assert reports["availability"].verdict == "burning"
+    assert reports["latency"].verdict == "met"
+    assert [one.key for one in list_incidents(ledger, "digits", 10)] == ["slo/availability"]
+
+
+def test_what_is_promised_no_longer_is_forgotten(ledger, duties):
+    duties.read_projects(NOW)
+    duties.measure_objectives(NOW)
+    stale = list_objectives(ledger, "digits")[0].model_copy(update={"objective": "freshness"})
+    record_objective(ledger, stale)
+    duties.measure_objectives(NOW)
+    assert {one.objective for one in list_objectives(ledger, "digits")} == {"availability", "latency"}
+
+
+def test_a_disk_that_fills_up_is_an_incident_until_there_is_room(ledger, duties):
+    fill(ledger, [0.3 + 0.004 * place for place in range(144)])
+    for look in range(3):
+        duties.forecast_host(NOW + timedelta(minutes=look))
+    (incident,) = list_incidents(ledger, PLATFORM, 10)
+    assert (incident.kind, incident.key) == ("resource", "host/disk")
+    assert "disk" in incident.title
+    with ledger.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM host_samples")
+    fill(ledger, [0.3] * 144)
+    for look in range(2):
+        duties.forecast_host(NOW + timedelta(minutes=10 + look))
+    assert list_incidents(ledger, PLATFORM, 10)[0].state == "resolved"
+
+
+def test_a_probe_counts_once_a_project_is_in_service(ledger, duties):
+    duties.ask(NOW)
+    assert find_first_minute(ledger, "digits", "availability") is None
+    release = make_release("a")
+    record_release(ledger, release)
+    start_rollout(ledger, release, "run", "direct", {})
+    duties.ask(NOW)
+    assert find_first_minute(ledger, "digits", "availability") is None
+    duties.ask(NOW + timedelta(minutes=6))
+    assert find_first_minute(ledger, "digits", "availability") is not None
+
+
+def test_old_measurements_are_forgotten(ledger, duties):
+    record_counts(ledger, "digits", "latency", "log", {NOW - timedelta(days=100): Tally(1, 1)})
+    fill(ledger, [0.5])
+    duties.prune(NOW + timedelta(days=9))
+    assert find_first_minute(ledger, "digits", "latency") is None
+    assert list_samples(ledger, NOW - timedelta(hours=1)) == []
