@@ -106,7 +106,13 @@ def log_window(
 ) -> DriftReport:
     """Log answers to a window as the serving process would, and labels of the first few; return what drift says."""
     answers = ask(graph, window.images)
-    known = {"project": project.name, "release": release, "model_version": 1, "latency_ms": 1.0, "answered_by": "champion"}
+    known = {
+        "project": project.name,
+        "release": release,
+        "model_version": 1,
+        "latency_ms": 1.0,
+        "answered_by": "champion",
+    }
     rows = [
         image_statistics(image)
         | known

@@ -9,7 +9,7 @@ from include.ledger.changes import PLATFORM
 from include.ledger.database import Ledger
 from include.ledger.tables import objective_counts
 
-# Only what clients asked; the watcher's own questions count, too, but nobody waits for the answers.
+# What clients asked; the watcher counts its own questions under another name.
 CLIENTS = "log"
 
 
@@ -28,8 +28,7 @@ def measure_impact(ledger: Ledger, project: str, start: datetime, end: datetime)
     counted = sa.and_(minutes, table.source == CLIENTS, sa.true() if project == PLATFORM else table.project == project)
     query = sa.select(table.objective, sa.func.sum(table.events), sa.func.sum(table.good)).where(counted)
     with ledger.begin() as connection:
-        sums = {objective: (int(events), int(good)) for objective, events, good in connection.execute(
-            query.group_by(table.objective)
-        )}  # fmt: skip
+        rows = connection.execute(query.group_by(table.objective)).all()
+    sums = {objective: (int(events), int(good)) for objective, events, good in rows}
     (requests, answered), (answers, fast) = (sums.get(name, (0, 0)) for name in ("availability", "latency"))
     return Impact(requests, requests - answered, answers - fast)

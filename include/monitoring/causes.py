@@ -46,7 +46,9 @@ def explain_by_priors(shift: Shift, classes: Sequence[str]) -> Explanation:
     plain = shift.reference.answers == shift.labels
     adjusted = adjust(shift.reference.probabilities, ratios).argmax(axis=1) == shift.labels
     moved = [name for name, ratio in zip(classes, ratios, strict=True) if not 1 / MOVED < ratio < MOVED]
-    said = ", ".join(f"{name} {priors[classes.index(name)]:.0%} (was {known[classes.index(name)]:.0%})" for name in moved)
+    said = ", ".join(
+        f"{name} {priors[classes.index(name)]:.0%} (was {known[classes.index(name)]:.0%})" for name in moved
+    )
     return Explanation(
         "class_prior",
         f"classes: {_list(moved)} more or less frequent" if moved else "classes: other shares",

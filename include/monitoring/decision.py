@@ -49,9 +49,7 @@ def override_action(
         raise ContractViolationError(f"{decision.action} is not overridden without a name and a reason; give both")
     relabel = project.monitoring.actions.relabel_images if action == "relabel" else 0
     reasons = (*decision.reasons, f"{who} chose {action} instead of {decision.action}: {why}")
-    return decision.model_copy(
-        update={"action": action, "relabel": relabel, "overridden_by": who, "reasons": reasons}
-    )
+    return decision.model_copy(update={"action": action, "relabel": relabel, "overridden_by": who, "reasons": reasons})
 
 
 def choose_mode(diagnosis: DiagnosisReport, project: Project) -> TrainingMode:

@@ -12,7 +12,7 @@ from include.monitoring.causes import Explanation, explain_by_new_class, explain
 from include.monitoring.dead_pixels import find_dead_pixels
 from include.monitoring.evidence import Evidence, gather_evidence
 from include.monitoring.label_causes import explain_by_labels
-from include.monitoring.observations import Known, Sample, read_kept
+from include.monitoring.observations import Known, read_kept
 from include.monitoring.shift import Shift
 from include.monitoring.trials import Trial
 from include.project import Project
@@ -64,7 +64,9 @@ def _diagnose(
     found = _explain_images(evidence, shift, certified, store) if differs else []
     found += _explain_labels(evidence, found, certified)
     differ = "differ" if differs else "do not differ"
-    said = f"images and embeddings {differ} from the reference (p = {shift.p_value:.2g}, {len(evidence.window)} answers)"
+    said = (
+        f"images and embeddings {differ} from the reference (p = {shift.p_value:.2g}, {len(evidence.window)} answers)"
+    )
     return _report(project, episode, found, said, _choose_examples(evidence, shift))
 
 
@@ -107,7 +109,9 @@ def _choose_examples(evidence: Evidence, shift: Shift) -> tuple[str, ...]:
     """Choose the requests that show the difference most; those whose images can be looked at come first."""
     requests, images = (evidence.rows[name].to_pylist() for name in ("request_id", "image"))
     typical = np.argsort(-shift.witness(), kind="stable").tolist()
-    return tuple(requests[row] for row in sorted(typical[: 2 * EXAMPLES], key=lambda row: images[row] is None)[:EXAMPLES])
+    return tuple(
+        requests[row] for row in sorted(typical[: 2 * EXAMPLES], key=lambda row: images[row] is None)[:EXAMPLES]
+    )
 
 
 def _weigh(found: Sequence[Explanation]) -> list[tuple[Explanation, float]]:

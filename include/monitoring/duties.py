@@ -38,6 +38,7 @@ class Duties:
         self._store = settings.open_store()
         self._projects: list[Project] = []
         self._vitals = Vitals()
+        self._resources = Vitals(misses=2, start_seconds=0)
         self._sampler = HostSampler(settings.home)
         self._counters: dict[tuple[str, float], LogCounter] = {}
         self._probes: dict[str, dict[datetime, Tally]] = {}
@@ -80,7 +81,7 @@ class Duties:
         for one in forecast(list_samples(self._ledger, now - TREND)):
             soon = one.resource == "disk" and one.days is not None and one.days <= FULL_DAYS
             found[one.resource] = one.summary if one.used >= FULL or soon else ""
-        for change in self._vitals.note(found, now):
+        for change in self._resources.note(found, now):
             self._tell(change, "resource", f"host/{change.service}", change.why, "high")
 
     def measure_objectives(self, now: datetime) -> None:

@@ -67,9 +67,10 @@ def measure_explanation_drift(project: Project, start: datetime, end: datetime, 
     certified = explain_images(graph, _read_certified(project, store, bundle))
     alpha = min(0.5, project.monitoring.false_alarms_per_quarter / WEEKS_PER_QUARTER)
     found = judge_maps(certified, served, alpha)
-    sheet = f"{project.name}/reports/explanations/{end:%Y-%m-%dT%H%M}.png"
-    store.write(sheet, _draw(certified, served))
-    return ExplanationDriftReport.model_validate({**window, **found, "sheet": sheet})
+    if found["verdict"] != "insufficient":
+        found["sheet"] = f"{project.name}/reports/explanations/{end:%Y-%m-%dT%H%M}.png"
+        store.write(found["sheet"], _draw(certified, served))
+    return ExplanationDriftReport.model_validate({**window, **found})
 
 
 def report_moved(project: Project, report: ExplanationDriftReport, ledger: Ledger, run: str) -> int | None:

@@ -16,7 +16,7 @@ SEED = 11
 FREQUENCIES = 200  # per block
 # Widths of the kernels, as multiples of the median distance: a slight shift is seen by the narrow ones, a strong one by
 # the wide ones.
-WIDTHS = (0.5, 1.0, 2.0, 4.0, 8.0)
+WIDTHS = (1.0, 2.0, 4.0, 8.0)
 MAX_ROWS = 500
 PERMUTATIONS = 500
 

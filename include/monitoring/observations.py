@@ -1,4 +1,4 @@
-"""What there is to diagnose from: a window of answers, the reference of its release, and known images to try faults on."""
+"""Images as numbers: those of a window, those of the reference, and known ones that faults are tried on."""
 
 import io
 from collections.abc import Callable, Sequence

@@ -48,6 +48,17 @@ def profile_predictions(project: Project, start: datetime, end: datetime, store:
     return report
 
 
+def clean_windows(project: Project, store: Store, now: datetime) -> list[str]:
+    """Remove the frozen windows that no label can change any more; their profiles stay in the series."""
+    # Listed first: what is frozen meanwhile is not among them, what was frozen just before is in the series by then.
+    frozen = store.list(f"{project.name}/profiles", "*.parquet")
+    since = now - timedelta(days=project.monitoring.performance.label_days)
+    needed = {profile.address for profile in read_series(store, project.name, since)}
+    removed = [address for address in frozen if address not in needed]
+    store.remove_files(removed)
+    return removed
+
+
 def _find_start(project: Project, start: datetime, earlier: list[ProfileReport]) -> datetime:
     """Return where a window begins; one by count goes on where the last one has ended that held enough."""
     if project.monitoring.window_predictions is None or not earlier:

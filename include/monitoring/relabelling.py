@@ -58,8 +58,8 @@ def choose_images(project: Project, episode: int, drift: DriftReport, store: Sto
     rows = rows.filter(pc.is_valid(rows["image"]))
     if drift.release is None or rows.num_rows == 0:
         raise ArtifactNotFoundError(
-            f"no image of {drift.start:%Y-%m-%d %H:%M} to {drift.end:%H:%M} was kept, so that nobody can label one; set "
-            f"deployment.recording.image_share of {project.name} above 0"
+            f"no image of {drift.start:%Y-%m-%d %H:%M} to {drift.end:%H:%M} was kept, so that nobody can label one; "
+            f"set deployment.recording.image_share of {project.name} above 0"
         )
     bundle = open_release(store, release_address(project.name, drift.release))
     _, labelled = read_labels(rows, project, drift, bundle.manifest.classes, store)

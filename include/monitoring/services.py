@@ -29,9 +29,15 @@ class Change(NamedTuple):
 
 
 class Vitals:
-    """What a watcher remembers of the services it asks; a new one begins anew, and takes nothing for dead at once."""
+    """What a watcher remembers of the services it asks; a new one begins anew, and takes nothing for dead at once.
 
-    def __init__(self) -> None:
+    :param misses: Looks in a row without an answer that are a death.
+    :param start_seconds: How long what never answered may still be starting.
+    """
+
+    def __init__(self, misses: int = MISSES, start_seconds: float = START_SECONDS) -> None:
+        self._misses = misses
+        self._start_seconds = start_seconds
         self._looks: dict[str, int] = {}
         self._dead: set[str] = set()
         self._known: dict[str, datetime] = {}
@@ -52,8 +58,8 @@ class Vitals:
         # Answers count upwards from 1, misses downwards from -1; any change of mind begins again.
         looks = self._looks.get(service, 0)
         looks = self._looks[service] = max(looks, 0) + 1 if not why else min(looks, 0) - 1
-        starting = service not in self._alive_once and (now - since).total_seconds() < START_SECONDS
-        if looks <= -MISSES and service not in self._dead and not starting:
+        starting = service not in self._alive_once and (now - since).total_seconds() < self._start_seconds
+        if looks <= -self._misses and service not in self._dead and not starting:
             self._dead.add(service)
             return Change(service, alive=False, why=why)
         if looks == ANSWERS:

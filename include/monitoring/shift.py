@@ -52,7 +52,7 @@ class Shift:
         return self._space.place(self._scale(sample, True)) * self._weights
 
     def explain(self, expected: Values, noise: float) -> tuple[float, float]:
-        """Return the share of the difference that a hypothesis explains, and the share of the images that it is true of.
+        """Return which share of the difference a hypothesis explains, and of which share of the images it is true.
 
         :param expected: The difference that it makes to every image, [d].
         :param noise: Squared length that this has by chance.
@@ -82,7 +82,7 @@ class Shift:
         return float(np.clip(1 - remaining / whole, 0, 1))
 
     def find_new(self) -> tuple[NDArray[np.bool_], float]:
-        """Return which window rows lie farther from the reference than its own images do, and their share less chance."""
+        """Return which window rows lie farther off than images of the reference do, and their share less chance."""
         window, reference = (blocks[-1][:, 0] for blocks in self._blocks)
         limits = np.quantile(reference, FAR)
         excess = [float((window > limit).mean() - (reference > limit).mean()) for limit in limits]

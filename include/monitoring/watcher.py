@@ -22,7 +22,7 @@ from include.storage import write_atomically
 LOOK_SECONDS = 15.0
 # Longer than the longest look: a watcher elsewhere takes over only from one that is dead.
 LEASE_SECONDS = 120
-MINUTE, TEN_MINUTES, HOUR = timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 LOOK = timedelta(0)
 LEDGER_KEY = "service/ledger"
 
@@ -45,7 +45,7 @@ class Watcher:
             (self._duties.read_projects, MINUTE),
             (self._duties.ask, LOOK),
             (self._duties.sample_host, LOOK),
-            (self._duties.forecast_host, TEN_MINUTES),
+            (self._duties.forecast_host, MINUTE),
             (self._duties.measure_objectives, MINUTE),
             (self._duties.escalate, LOOK),
             (self._duties.notify, LOOK),

@@ -36,7 +36,12 @@ LINKS = {
     },
     "switch_release": {"switch_release": {"Endpoint", "Rollouts"}},
     "predict_batch": {"select_release": {"Rollouts"}, "publish_predictions": {"Predictions"}},
-    "monitor_model": {"detect_drift": {"Drift report"}, "wait_for_drift": {"Drift report"}},
+    "monitor_model": {
+        "detect_drift": {"Drift report"},
+        "wait_for_drift": {"Drift report"},
+        "relabel_images": {"Contact sheet"},
+        "diagnose_drift": {"Drift report"},
+    },
 }
 
 

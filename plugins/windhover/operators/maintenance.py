@@ -66,6 +66,17 @@ class RetireModelsOperator(StageOperator):
         return [tombstone.model_dump(mode="json") for tombstone in retired]
 
 
+class CleanWindowsOperator(StageOperator):
+    """Remove the predictions that were frozen for checks which are long over; return the addresses."""
+
+    def execute(self, context: "Context") -> list[str]:
+        from include.monitoring.profile import clean_windows
+
+        removed = clean_windows(self.read_project(), self.open_store(), datetime.now(UTC))
+        self.log.info("%d window(s) removed", len(removed))
+        return removed
+
+
 class CompareExplanationsOperator(StageOperator):
     """Hold what a week's answers rest on against the certified images; an incident says that it has moved.
 

@@ -117,6 +117,7 @@ class DiagnoseDriftOperator(StageOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "project": "json", "episode": "json", "drift": "json", "performance": "json"
     }  # fmt: skip
+    operator_extra_links = (DRIFT_REPORT,)
 
     def __init__(
         self, *, episode: dict[str, Any], drift: dict[str, Any], performance: dict[str, Any], **kwargs: Any
@@ -135,6 +136,8 @@ class DiagnoseDriftOperator(StageOperator):
         episode = EpisodeReport.model_validate(self.episode)
         measured = DriftReport.model_validate(self.drift), PerformanceReport.model_validate(self.performance)
         drift, performance = choose_window(episode, *measured)
+        if drift.report:
+            self.evidence["Drift report"] = page_of(drift.report)
         diagnosis = diagnose(self.read_project(), episode.id, drift, performance, self.open_store())
         record_diagnosis(self.open_ledger(), diagnosis)
         self.log.info("%s; %s", diagnosis.name, "; ".join(diagnosis.evidence))

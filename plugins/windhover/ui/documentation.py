@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
@@ -21,7 +22,7 @@ def render_markdown(text: str) -> Markup:
     """Return Markdown as HTML, what is HTML in it escaped, headings with the anchors that GitHub gives them."""
     parser = _make_parser()
     tokens = parser.parse(text)
-    for before, token in zip(tokens, tokens[1:], strict=False):
+    for before, token in pairwise(tokens):
         if before.type == "heading_open":
             before.attrSet("id", _name_anchor(token))
     return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 - HTML is off

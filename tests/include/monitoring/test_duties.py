@@ -45,12 +45,12 @@ def fill(ledger: Ledger, disks: list[float]) -> None:
 
 
 def test_the_log_becomes_reports_and_a_bad_hour_an_incident(settings, ledger, duties):
-    log(settings, NOW - timedelta(hours=23), ["champion"] * 500)
-    log(settings, NOW - timedelta(minutes=2), ["abstain"] * 500)
+    log(settings, NOW - timedelta(hours=23), ["champion"] * 900)
+    log(settings, NOW - timedelta(minutes=2), ["abstain"] * 50)
     duties.read_projects(NOW)
     duties.measure_objectives(NOW)
     reports = {one.objective: one for one in list_objectives(ledger, "digits")}
-    assert (reports["availability"].good, reports["availability"].events) == (500, 1000)
+    assert (reports["availability"].good, reports["availability"].events) == (900, 950)
     assert reports["availability"].verdict == "burning"
     assert reports["latency"].verdict == "met"
     assert [one.key for one in list_incidents(ledger, "digits", 10)] == ["slo/availability"]

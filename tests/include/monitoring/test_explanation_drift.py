@@ -135,6 +135,13 @@ def test_a_kept_image_that_is_gone_or_damaged_is_left_out(store, project, releas
     assert measure_explanation_drift(project, START, END, store).images == 28
 
 
+def test_kept_images_that_are_all_gone_prove_nothing(store, project, release):
+    keep(store, project, release, "first", 30)
+    store.remove(f"{project.name}/images/served")
+    report = measure_explanation_drift(project, START, END, store)
+    assert (report.verdict, report.images, report.sheet) == ("insufficient", 0, None)
+
+
 def test_too_few_kept_images_prove_nothing(store, project, release):
     keep(store, project, release, "last", ENOUGH - 1)
     report = measure_explanation_drift(project, START, END, store)

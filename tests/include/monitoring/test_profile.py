@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 import pyarrow.parquet as pq
 import pytest
 
-from include.monitoring.profile import profile_predictions
+from include.monitoring.profile import clean_windows, profile_predictions
 from include.monitoring.series import read_series
 from include.predictions import PREDICTIONS, append_rows
 from include.project import Project
@@ -166,3 +166,17 @@ def test_the_window_before_tells_what_has_changed(store, project, digit_rows, lo
     second = profile_predictions(project, END, END + timedelta(hours=1), store)
     assert first.changes == ()
     assert [change.partition(" is ")[0] for change in second.changes] == ["brightness"]
+
+
+def test_windows_that_no_label_can_change_any_more_are_removed_and_stay_in_the_series(
+    store: Store, project: Project, digit_rows, log_traffic
+):
+    log_traffic(digit_rows[:20])
+    old = profile_predictions(project, START, END, store)
+    log_traffic(digit_rows[:30], start=START + timedelta(days=20))
+    recent = profile_predictions(project, START + timedelta(days=20), END + timedelta(days=20), store)
+    now = END + timedelta(days=project.monitoring.performance.label_days + 1)
+    assert clean_windows(project, store, now) == [old.address]
+    assert clean_windows(project, store, now) == []
+    assert store.exists(recent.address)
+    assert read_series(store, project.name, START) == [old, recent]

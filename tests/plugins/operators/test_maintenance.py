@@ -75,6 +75,12 @@ def test_checkpoints_as_old_as_old_versions_go(dag, api_server, stages, project)
     assert api_server.returned["clean_checkpoints"] == ["digits/checkpoints/1"]
 
 
+def test_frozen_windows_that_are_over_are_removed(dag, api_server, stages, machine):
+    stages.replace("include.monitoring.profile.clean_windows", ["digits/profiles/1.parquet"])
+    assert run_task(api_server, dag, "clean_windows").state == "success"
+    assert api_server.returned["clean_windows"] == ["digits/profiles/1.parquet"]
+
+
 EXPLAINED = ExplanationDriftReport(
     project="digits",
     start=datetime(2026, 3, 1, tzinfo=UTC),

@@ -4,6 +4,7 @@ import pytest
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
 from include.ledger.audit import verify_chain
+from include.ledger.changes import PLATFORM
 from include.ledger.incidents import find_incident, list_incidents, open_incident
 from tests.plugins.ui.busy_project import raise_troubles
 from tests.plugins.ui.conftest import sign_in
@@ -167,6 +168,14 @@ def test_an_incident_of_another_project_is_not_touched(send, troubled):
     )
     assert send(f"incidents/{other}/acknowledgements").status_code == 404
     assert find_incident(troubled, other).state == "open"
+
+
+def test_an_incident_of_the_platform_is_anybodys_who_acts_on_a_project(send, troubled):
+    ours = open_incident(
+        troubled, PLATFORM, kind="resource", key="k", title="disk", impact="low", urgency="low", runbook="docs/x.md"
+    )
+    assert send(f"incidents/{ours}/acknowledgements").status_code == 303
+    assert find_incident(troubled, ours).acknowledged_by == "user"
 
 
 def test_what_the_ledger_refuses_is_said_on_a_page(send):

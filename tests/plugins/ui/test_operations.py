@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -39,7 +40,20 @@ def test_a_question_has_its_options_as_buttons_and_its_fields(ask):
 def test_a_field_of_few_values_is_a_list(ask):
     schema = {"type": "string", "enum": ["cat", "dog"]}
     panel = ask(params={"label": {"value": "dog", "description": None, "schema": schema}})
-    assert '<select name="field.label"><option>cat</option><option selected>dog</option></select>' in panel
+    assert (
+        '<select name="field.label"><option value="cat">cat</option><option value="dog" selected>dog</option></select>'
+        in panel
+    )
+
+
+def test_a_field_that_may_be_left_empty_is_none_then(ask, operator, airflow):
+    schema = {"type": ["null", "string"], "enum": [None, "cat"], "title": "Image 1"}
+    panel = ask(params={"request-1": {"value": None, "description": None, "schema": schema}})
+    assert '<select name="optional.request-1"><option value="" selected>–</option>' in panel
+    form = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', panel))
+    sent = operator.post(f"{PAGE}/answers", data=form | {"option": "Approve", "optional.request-1": ""})
+    assert sent.status_code == 303
+    assert airflow.deeds[0][3]["params_input"] == {"request-1": None}
 
 
 def test_a_question_that_was_only_just_asked_waits(ask):

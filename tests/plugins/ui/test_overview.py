@@ -1,5 +1,8 @@
 import pytest
 
+from include.ledger.changes import PLATFORM
+from include.ledger.incidents import open_incident, resolve_incident
+
 from tests.plugins.ui.busy_project import HOURS, play_story
 from windhover.ui.overview import SHOWN, Overview
 
@@ -28,6 +31,18 @@ def test_a_window_is_joined_with_what_was_found_out_about_it(view):
     for one in windows:
         assert one.drift.start == one.performance.start == one.profile.start
         assert (one.drift.verdict == "drift") == (one.performance.verdict == "degraded")
+
+
+def test_trouble_of_the_platform_concerns_every_project(view, ledger):
+    number = open_incident(
+        ledger, PLATFORM, kind="dead_service", key="mlflow", title="MLflow is away", impact="high", urgency="high",
+        runbook="docs/runbook.md#dead-service",
+    )  # fmt: skip
+    assert view.troubles[0].id == number
+    resolve_incident(ledger, number, who="ada", why="started again")
+    again = Overview(view.project, view.store, ledger, days=7)
+    assert [one.id for one in again.troubles] == [1, 2]
+    assert again.settled[0].id == number
 
 
 def test_each_part_is_read_once(view, monkeypatch):

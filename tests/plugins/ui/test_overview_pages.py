@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from include.ledger.freezes import freeze_rollouts
 from include.ledger.incidents import list_incidents
 from tests.plugins.ui.played_airflow import make_question
 from windhover.ui.figures import FIGURES
@@ -59,6 +60,11 @@ def test_scripts_come_from_this_server_alone_and_none_stands_in_the_page(browser
     assert re.findall(r"<script(?! src=\"/windhover/static/)", answer.text) == []
     assert re.findall(r"\son\w+=", answer.text) == []
     assert set(re.findall(r"(?:https?:)?//[\w.]+", answer.text)) == set()
+
+
+def test_what_holds_rollouts_back_is_said_where_one_looks_for_it(browser, story):
+    freeze_rollouts(story, "digits", cause="slo/accuracy", reason="the budget is used up", who="watcher")
+    assert "No rollout begins since" in browser.get(f"{PAGE}/live").json()["panels"]["release"]
 
 
 def test_a_viewer_finds_nothing_to_press(browser, story, airflow):
