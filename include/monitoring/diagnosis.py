@@ -20,7 +20,7 @@ from include.storage import Store
 
 # Of the minute that a diagnosis may take; the rest is reading.
 TRYING_SECONDS = 25.0
-TRIALS = 80
+TRIALS = 130
 FEWEST_KNOWN = 8
 KEPT = 32
 EXAMPLES = 12

@@ -14,7 +14,7 @@ from include.project import Project
 from include.storage import Store
 from include.vision.releases import REFERENCE, Bundle, open_release, release_address
 
-MOST_KNOWN = 96
+MOST_KNOWN = 64
 MOST_ROWS = 1_000
 # Neither is the model in service: a candidate on trial, nor the shares of classes where no model can answer.
 OTHERS = ("candidate", "baseline")

@@ -62,6 +62,11 @@ def list_faults() -> list[Fault]:
     return [Fault(kind, degree) for kind in KINDS for degree in kind.degrees]
 
 
+def list_pairs() -> list[tuple[Fault, Fault]]:
+    """Return pairs that are tried together: a blurred lens that is turned."""
+    return [(Fault(BLUR, BLUR.degrees[1]), Fault(TURN, degrees)) for degrees in TURN.degrees]
+
+
 def order_faults(parts: Sequence[Fault]) -> list[Fault]:
     """Return faults that happen together, those of the camera first: whoever mends it sees to the rest."""
     return sorted(parts, key=lambda part: -ORDER.index(part.kind.cause))
@@ -108,7 +113,7 @@ def _grain(images: Sequence[Image]) -> float:
         np.abs(cv2.filter2D(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32), -1, kernel)).mean()
         for image in images
     ]
-    return float(np.percentile(found, 5)) * (np.pi / 2) ** 0.5 / 6
+    return float(np.percentile(found, 5) * (np.pi / 2) ** 0.5 / 6)
 
 
 def _blur(image: Image, sigma: float) -> Image:
@@ -206,8 +211,10 @@ def _round(pixels: NDArray[np.floating[Any]]) -> Image:
     return np.asarray(np.clip(np.rint(pixels), 0, WHITE), dtype=np.uint8)
 
 
+BLUR = Kind("camera_fault", "blurred lens", _blur, (1 / 64, 1 / 32, 3 / 64, 1 / 16))
+TURN = Kind("geometry", "turned by about {:.0f}°", _turn, tuple(range(-165, 181, 15)))
 KINDS = (
-    Kind("camera_fault", "blurred lens", _blur, (1 / 64, 1 / 32, 3 / 64, 1 / 16)),
+    BLUR,
     Kind("camera_fault", "noisy sensor", _add_noise, (0.04, 0.08, 0.16)),
     Kind("camera_fault", "dead pixels", _kill_pixels, (0.01, 0.03, 0.1)),
     Kind("camera_fault", "overexposed", _overexpose, (1.5, 2.5, 4.0)),
@@ -223,7 +230,7 @@ KINDS = (
         Kind("lighting", f"shade from the {side}", _shade(turns), (0.4, 0.7))
         for turns, side in enumerate(("right", "bottom", "left", "top"))
     ),
-    Kind("geometry", "turned by about {:.0f}°", _turn, tuple(range(-165, 181, 15))),
+    TURN,
     Kind("geometry", "mirrored", _flip(1), (1.0,)),
     Kind("geometry", "upside down, mirrored", _flip(0), (1.0,)),
     *(

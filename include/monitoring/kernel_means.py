@@ -1,7 +1,7 @@
 """Where a sample lies among the distributions, as one vector: its mean in the space of a kernel.
 
-The distance between two of them is the maximum mean discrepancy (Gretton et al., "A kernel two-sample test", JMLR 2012),
-with random Fourier features (Rahimi and Recht, "Random features for large-scale kernel machines", NIPS 2007).
+The distance between two of them is the maximum mean discrepancy (Gretton et al., "A kernel two-sample test", JMLR
+2012), with random Fourier features (Rahimi and Recht, "Random features for large-scale kernel machines", NIPS 2007).
 """
 
 from collections.abc import Sequence

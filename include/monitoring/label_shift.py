@@ -24,7 +24,7 @@ def estimate_priors(probabilities: Values, known: Values) -> Values:
         priors = adjust(probabilities, priors / known).mean(axis=0)
         if np.abs(priors - before).max() < TOLERANCE:
             break
-    return priors
+    return np.asarray(priors)
 
 
 def adjust(probabilities: Values, ratios: Values) -> Values:

@@ -118,11 +118,6 @@ def record_labels(project: Project, labels: Mapping[str, str], store: Store) -> 
     return len(rows)
 
 
-def _list(chosen: pa.Table, pictures: Mapping[str, NDArray[np.uint8]]) -> list[tuple[str, str, float]]:
-    columns = (chosen[name].to_pylist() for name in ("request_id", "predicted", "confidence"))
-    return [row for row in zip(*columns, strict=True) if row[0] in pictures]
-
-
 def _publish(
     project: Project, episode: int, shown: list[dict[str, Any]], pictures: Mapping[str, NDArray[np.uint8]], store: Store
 ) -> str:

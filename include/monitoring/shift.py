@@ -36,7 +36,7 @@ class Shift:
         self._space = KernelSpace(self._blocks[1])
         places = [self._space.place(blocks) for blocks in self._blocks]
         self._unweighted = [np.hsplit(place, len(self._blocks[0])) for place in places]
-        self._weights = _balance(*places, len(self._blocks[0]))
+        self._weights = _balance(places[0], places[1], len(self._blocks[0]))
         self._places = (places[0] * self._weights, places[1] * self._weights)
         self.seen = self._places[0].mean(axis=0) - self._places[1].mean(axis=0)
         self._floor = noise_floor(*self._places)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.monitoring.causes import Explanation
-from include.monitoring.faults import Fault, damage, list_faults, order_faults
+from include.monitoring.faults import Fault, damage, list_faults, list_pairs, order_faults
 from include.monitoring.observations import Known, Lens, Sample
 from include.monitoring.shift import Shift
 
@@ -16,11 +16,11 @@ Parts = tuple[Fault, ...]
 Scored = tuple[Parts, float]
 
 # A second or third fault has to explain that much more.
-WORTH = 0.05
+WORTH = 0.03
 MOST_FAULTS = 3
-# Images that every fault is tried on; the kinds, and which parts of their steps, that are looked at more closely; the
-# faults that are tried on all images.
-FEW, CLOSER, FINER, BEST = 16, 6, (0.5, 0.25), 3
+# Images that every fault is tried on; how many faults are then tried on all images; how many of these are looked at
+# more closely, at which parts of the steps between their degrees.
+FEW, BEST, CLOSER, FINER = 24, 8, 2, (0.5, 0.25)
 
 
 class Bench:
@@ -63,28 +63,31 @@ class Trial:
         :param special: To try besides those that cameras are known for.
         """
         singles = [*special, *list_faults()]
-        best = self._add((), singles)
+        best = self._find([(one,) for one in singles], None)
+        # Of a lens that hangs loose, neither the blur nor the angle explains much alone.
+        best = self._find(list_pairs(), best)
         while best and len(best[0]) < MOST_FAULTS:
             kinds = {part.kind for part in best[0]}
-            more = self._add(best[0], [one for one in singles if one.kind not in kinds])
-            if more is None or more[1] < best[1] + WORTH:
+            more = self._find([(*best[0], one) for one in singles if one.kind not in kinds], best)
+            if more is best:
                 break
             best = more
         return self._describe(best[0]) if best else None
 
-    def _add(self, parts: Parts, singles: Sequence[Fault]) -> Scored | None:
-        """Add the fault that explains most, after a closer look at the degrees of the best few kinds."""
-        scored = self._score(self._few, [(*parts, one) for one in singles])
-        by_kind = {tried[-1].kind: (tried, score) for tried, score in sorted(scored, key=_by_score)}
-        closer = [self._refine(one) for one in sorted(by_kind.values(), key=_by_score)[-CLOSER:]]
-        chosen = [tried for tried, _ in sorted(closer, key=_by_score)[-BEST:]]
-        return max(self._score(self._all, chosen), key=_by_score, default=None)
+    def _find(self, tried: Iterable[Parts], before: Scored | None) -> Scored | None:
+        """Return what explains most, after a closer look at the best few; what was found before where it is no worse."""
+        rough = sorted(self._score(self._few, tried), key=_by_score)
+        good = sorted(self._score(self._all, (parts for parts, _ in rough[-BEST:])), key=_by_score)
+        best = max((self._refine(one) for one in good[-CLOSER:]), key=_by_score, default=None)
+        return best if best and (before is None or best[1] >= before[1] + WORTH) else before
 
     def _refine(self, best: Scored) -> Scored:
-        for part in FINER:
-            (*parts, last), _ = best
-            finer = self._score(self._few, [(*parts, one) for one in last.finer(part)])
-            best = max([best, *finer], key=_by_score)
+        """Look for the degrees between those that are tried."""
+        for step in FINER:
+            for place, part in enumerate(best[0]):
+                parts = best[0]
+                finer = [(*parts[:place], one, *parts[place + 1 :]) for one in part.finer(step)]
+                best = max([best, *self._score(self._all, finer)], key=_by_score)
         return best
 
     def _score(self, bench: Bench, tried: Iterable[Parts]) -> list[Scored]:
