@@ -12,11 +12,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -26,6 +26,7 @@ from benchmarks.planted_causes import (
     CLASSES,
     NEW,
     PLANTED,
+    SPOILT,
     Scenes,
     Window,
     log_window,
@@ -93,12 +94,10 @@ class Case(NamedTuple):
 class Ground:
     """A network, a release of it, and live images that it has not seen."""
 
-    def __init__(self, epochs: int = EPOCHS) -> None:
+    def __init__(self, teach: Callable[[Split, Split], bytes]) -> None:
         train, certified, live = photograph_digits(SEED)
         train, certified = (split.take(np.flatnonzero(split.labels < NEW)) for split in (train, certified))
-        samples = [Samples(split.images, torch.from_numpy(split.labels)) for split in (train, certified)]
-        classifier, _ = fit_classifier(TrainingConfig(epochs=epochs), NEW, *samples, lambda _: None)
-        self.serialized = export_graph(classifier)
+        self.serialized = teach(train, certified)
         self.graph = open_graph(self.serialized)
         self.certified, self.live = certified, Scenes(live.specimens, live.labels)
         self.project = Project(name="digits", classes=CLASSES)
@@ -121,9 +120,15 @@ class Ground:
         return float((ask(self.graph, split.images).probabilities.argmax(axis=1) == split.labels).mean())
 
 
-def run(seeds: int = SEEDS, epochs: int = EPOCHS, causes: tuple[str, ...] = tuple(PLANTED)) -> list[Case]:
+def teach_network(train: Split, validation: Split) -> bytes:
+    """Train the pipeline's small network, and export it."""
+    samples = [Samples(split.images, torch.from_numpy(split.labels)) for split in (train, validation)]
+    classifier, _ = fit_classifier(TrainingConfig(epochs=EPOCHS), NEW, *samples, lambda _: None)
+    return export_graph(classifier)
+
+
+def run(ground: Ground, seeds: int, causes: Sequence[str] = tuple(PLANTED)) -> list[Case]:
     """Plant every cause with every seed."""
-    ground = Ground(epochs)
     cases = []
     for cause in causes:
         for seed in range(seeds):
@@ -132,34 +137,27 @@ def run(seeds: int = SEEDS, epochs: int = EPOCHS, causes: tuple[str, ...] = tupl
     return cases
 
 
-def tabulate(cases: list[Case]) -> Table:
-    """Show each cause: how often it is named, how often what follows is right, and what it is taken for."""
-    table = Table(
-        "planted", "named", "right action", "taken for", "median s", "loss predicted within", title="drift causes"
-    )
+def tabulate(cases: Sequence[Case]) -> Table:
+    """Show each cause: how often it is named, how often what follows is right, and what else it is taken for."""
+    table = Table("planted", "named", "right action", "taken for", "loss, off by", "seconds", title="Causes of drift")
     for cause in dict.fromkeys(case.cause for case in cases):
         own = [case for case in cases if case.cause == cause]
         wrong = Counter(case.diagnosis.cause for case in own if not case.named)
-        errors = [
-            abs(case.diagnosis.attainable - case.diagnosis.accuracy - case.lost)
-            for case in own
-            if case.named and case.diagnosis.accuracy is not None and case.diagnosis.attainable is not None
-        ]
+        errors = [abs((case.decision.predicted_gain or 0) - case.lost) for case in own if case.named]
         table.add_row(
             cause,
             f"{sum(case.named for case in own)} of {len(own)}",
             f"{sum(case.right for case in own)} of {len(own)}",
             ", ".join(f"{name} {count}" for name, count in wrong.items()),
+            f"{np.median(errors):.1%}" if errors and cause in SPOILT else "",
             f"{np.median([case.seconds for case in own]):.1f}",
-            f"{np.median(errors):.1%}" if errors else "",
         )
     return table
 
 
-def main(seeds: int = SEEDS, epochs: int = EPOCHS) -> bool:
-    """Print the tables; return whether the goals are reached."""
-    onnxruntime.set_default_logger_severity(3)
-    cases = run(seeds, epochs)
+def main(ground: Ground | None = None, seeds: int = SEEDS, causes: Sequence[str] = tuple(PLANTED)) -> bool:
+    """Print the table and what went wrong; return whether the goals are reached."""
+    cases = run(ground or Ground(teach_network), seeds, causes)
     right = float(np.mean([case.right for case in cases]))
     useless = sum(case.decision.action == "retrain" and case.needed != "retrain" for case in cases)
     peer = sum(case.needed != "retrain" for case in cases)
@@ -170,7 +168,7 @@ def main(seeds: int = SEEDS, epochs: int = EPOCHS) -> bool:
         if not case.right:
             console.print(f"{case.cause} ({case.planted}): {case.diagnosis.name}, {case.decision.action}")
     console.print(f"right action: {right:.0%} of {len(cases)} (goal {GOAL:.0%})")
-    console.print(f"useless retrainings: {useless}; drift means retrain: {peer} (goal {USELESS:.0%} of them)")
+    console.print(f"useless retrainings: {useless}; where drift means retrain: {peer} (goal {USELESS:.0%} of them)")
     console.print(f"slowest diagnosis: {slowest:.1f} s (goal {GOAL_SECONDS:g} s)")
     return right >= GOAL and useless <= USELESS * peer and slowest <= GOAL_SECONDS
 

@@ -55,9 +55,17 @@ class Window(NamedTuple):
 
 
 def publish_release(
-    graph: onnxruntime.InferenceSession, serialized: bytes, certified: Split, project: Project, store: Store
+    graph: onnxruntime.InferenceSession,
+    serialized: bytes,
+    certified: Split,
+    project: Project,
+    store: Store,
+    table: pa.Table | None = None,
 ) -> str:
-    """Publish a release as `package_model` would, beside the dataset that it learned from; return its digest."""
+    """Publish a release as `package_model` would, and return its digest.
+
+    :param table: Reference of the release, instead of the one that the certified images give.
+    """
     answers = ask(graph, certified.images)
     rows: list[dict[str, Any]] = [image_statistics(image) for image in certified.images]
     for row, label, probabilities, embedding in zip(rows, certified.labels, *answers, strict=True):
@@ -85,7 +93,7 @@ def publish_release(
     )
     files = {one.file: encoded[place] for place, one in enumerate(golden)}
     reference = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), reference)
+    pq.write_table(table or pa.Table.from_pylist(rows), reference)
     _, digest = publish_bundle(store, manifest, {**files, GRAPH: serialized, REFERENCE: reference.getvalue()})
     return digest
 
@@ -266,10 +274,13 @@ AFTER: dict[str, Callable[[Pixels, float, NDArray[np.float64], Chance], NDArray[
     "dead pixels": lambda image, severity, grid, _: np.where(grid < 0.015 + 0.03 * severity, 255, image),
     "overexposed": lambda image, severity, *_: image * (2.0 + 2.0 * severity),
 }
+SPOILT = {
+    "camera_fault": ("blur", "noise", "dead pixels", "overexposed"),
+    "lighting": ("less light", "haze", "colour"),
+    "geometry": ("turn", "shift", "zoom"),
+}
 PLANTED: dict[str, Callable[[Scenes, Chance, int], tuple[Window, str]]] = {
-    "camera_fault": partial(_plant_damage, ("blur", "noise", "dead pixels", "overexposed")),
-    "lighting": partial(_plant_damage, ("less light", "haze", "colour")),
-    "geometry": partial(_plant_damage, ("turn", "shift", "zoom")),
+    **{cause: partial(_plant_damage, kinds) for cause, kinds in SPOILT.items()},
     "class_prior": _plant_priors,
     "new_class": _plant_new_class,
     "label_noise": _plant_label_noise,

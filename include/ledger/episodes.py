@@ -123,6 +123,12 @@ def claim_episode(connection: sa.Connection, episode: int, run: str) -> bool:
     return connection.execute(mine.values(state="requested", answered_by=run)).rowcount == 1
 
 
+def release_episode(ledger: Ledger, episode: int) -> None:
+    """Give a claimed episode back: nothing came of its answer."""
+    with ledger.begin() as connection:
+        reopen_episode(connection, episode)
+
+
 def reopen_episode(connection: sa.Connection, episode: int) -> None:
     """Let an episode be answered again whose answer was lost."""
     mine = sa.update(episodes).where(episodes.c.id == episode, episodes.c.state == "requested")

@@ -1,11 +1,13 @@
 """Incidents: what people do about trouble, and what is known of it; every deed is on the audit chain."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from include.contracts import (
     Contract,
@@ -42,8 +44,10 @@ def open_incident(  # noqa: PLR0913 - all of it is what somebody has to know who
     :raises ContractViolationError: kind, impact or urgency is none, or project, key or title is empty.
     """
     told = {"kind": kind, "key": key, "title": title, "impact": impact, "urgency": urgency, "runbook": runbook}
+    # An alarm must not be lost for a number that JSON cannot hold.
+    seen = json.loads(to_json(dict(evidence or {}), inf_nan_mode="null", fallback=str))
     try:
-        trouble = Trouble.model_validate({**told, "project": project, "owner": owner, "evidence": evidence or {}})
+        trouble = Trouble.model_validate({**told, "project": project, "owner": owner, "evidence": seen})
     except ValidationError as error:
         raise ContractViolationError(f"this is no incident: {error}") from error
     with ledger.begin() as connection:

@@ -76,13 +76,17 @@ class LogCounter:
 
     def _read(self, address: str) -> pa.Table:
         try:
-            return pq.read_table(pa.BufferReader(self._store.read(address)), schema=PREDICTIONS, columns=COLUMNS)
+            content = pa.BufferReader(self._store.read(address))
+            # Files are small: threads would only take memory.
+            return pq.read_table(content, schema=PREDICTIONS, columns=COLUMNS, use_threads=False, pre_buffer=False)
         except pa.ArrowException:
             logger.exception("%s cannot be read and is not counted", address)
             return PREDICTIONS.empty_table().select(COLUMNS)
 
     def _add(self, table: pa.Table) -> None:
-        answered = pc.is_in(table["answered_by"], pa.array(MODELS))
+        # That an image is too odd to tell is an answer, too; where models failed, the log says how.
+        withheld = pc.and_(pc.equal(table["answered_by"], "abstain"), pc.is_null(table["failed"]))
+        answered = pc.or_(pc.is_in(table["answered_by"], pa.array(MODELS)), withheld)
         fast = pc.and_(answered, pc.less_equal(table["latency_ms"], self._max_latency_ms))
         minutes = pc.floor_temporal(table["time"], unit="minute").to_pylist()
         counted: dict[datetime, list[int]] = defaultdict(lambda: [0, 0, 0])

@@ -94,6 +94,6 @@ def _read_reference(bundle: Bundle, lens: Lens, known: Known, store: Store) -> t
         return sample, np.where(known.labels < 0, sample.answers, known.labels)
     sample = to_sample(table.slice(0, 2 * MOST_ROWS), lens)
     place = {name: position for position, name in enumerate(bundle.manifest.classes)}
-    told = table["label"].to_pylist()[: len(sample)] if "label" in table.column_names else [None] * len(sample)
-    labels = np.array([place.get(label, -1) for label in told], dtype=np.int64)
+    told = table["label"].to_pylist()[: len(sample)] if "label" in table.column_names else [""] * len(sample)
+    labels = np.array([place.get(label or "", -1) for label in told], dtype=np.int64)
     return sample, np.where(labels < 0, sample.answers, labels)

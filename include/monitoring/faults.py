@@ -212,7 +212,7 @@ def _round(pixels: NDArray[np.floating[Any]]) -> Image:
 
 
 BLUR = Kind("camera_fault", "blurred lens", _blur, (1 / 64, 1 / 32, 3 / 64, 1 / 16))
-TURN = Kind("geometry", "turned by about {:.0f}°", _turn, tuple(range(-165, 181, 15)))
+TURN = Kind("geometry", "turned by about {:.0f}°", _turn, tuple(degrees for degrees in range(-165, 181, 15) if degrees))
 KINDS = (
     BLUR,
     Kind("camera_fault", "noisy sensor", _add_noise, (0.04, 0.08, 0.16)),

@@ -66,10 +66,8 @@ def choose_images(project: Project, episode: int, drift: DriftReport, store: Sto
     rows = rows.filter(pa.array(~labelled)) if not labelled.all() else rows
     chosen = rows.take(pa.array(choose_rows(rows, count)))
     pictures = read_kept(chosen, store, count, bundle)
-    shown = [
-        {"number": number, "request_id": request_id, "predicted": predicted, "confidence": confidence}
-        for number, (request_id, predicted, confidence) in enumerate(_list(chosen, pictures), 1)
-    ]
+    columns = ["request_id", "predicted", "confidence"]
+    shown = [row for row in chosen.select(columns).to_pylist() if row["request_id"] in pictures]
     page = _publish(project, episode, shown, pictures, store)
     return Choice(page, tuple(one["request_id"] for one in shown))
 

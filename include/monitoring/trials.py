@@ -75,7 +75,7 @@ class Trial:
         return self._describe(best[0]) if best else None
 
     def _find(self, tried: Iterable[Parts], before: Scored | None) -> Scored | None:
-        """Return what explains most, after a closer look at the best few; what was found before where it is no worse."""
+        """Return what explains most, after a closer look at the best few; what was before, unless that is better."""
         rough = sorted(self._score(self._few, tried), key=_by_score)
         good = sorted(self._score(self._all, (parts for parts, _ in rough[-BEST:])), key=_by_score)
         best = max((self._refine(one) for one in good[-CLOSER:]), key=_by_score, default=None)

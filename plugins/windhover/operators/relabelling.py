@@ -63,12 +63,16 @@ class RelabelImagesOperator(HITLOperator, StageOperator):
         decision, project = ActionDecision.model_validate(self.decision), self.read_project()
         if decision.action != "relabel":
             raise AirflowSkipException(f"the decision is to {decision.action}, not to relabel")
+        from include.ledger.episodes import answer_episode
         from include.monitoring.episodes import choose_window
         from include.monitoring.relabelling import choose_images
 
         measured = DriftReport.model_validate(self.drift), PerformanceReport.model_validate(self.performance)
         drift, _ = choose_window(EpisodeReport.model_validate(self.episode), *measured)
         chosen = choose_images(project, decision.episode, drift, self.open_store(), decision.relabel)
+        # Claimed before anybody is asked, or the run of the next hour would ask as well.
+        if not answer_episode(self.open_ledger(), decision.episode, context["run_id"]):
+            raise AirflowSkipException("another run has asked already")
         self.evidence["Contact sheet"] = page_of(chosen.page)
         self.body = f"[The images]({page_of(chosen.page)}), numbered. Leave empty what you cannot tell."
         self.params = make_form(chosen.requests, project.classes)
@@ -76,16 +80,16 @@ class RelabelImagesOperator(HITLOperator, StageOperator):
 
     def execute_complete(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
         from include.contracts import ActionDecision
-        from include.ledger.episodes import answer_episode
+        from include.ledger.episodes import release_episode
         from include.monitoring.relabelling import record_labels
 
         answer = super().execute_complete(context, event)
         person = (answer["responded_by_user"] or {}).get("name")
         if answer["chosen_options"] != [LABELLED]:
+            release_episode(self.open_ledger(), ActionDecision.model_validate(self.decision).episode)
             raise AirflowSkipException(f"no labels came: {person or 'nobody'} had time; the next window asks again")
         labels = {request: label for request, label in answer["params_input"].items() if label}
         count = record_labels(self.read_project(), labels, self.open_store())
-        answer_episode(self.open_ledger(), ActionDecision.model_validate(self.decision).episode, context["run_id"])
         self.log.info("%s labelled %d images", person, count)
         return {"labelled": count, "by": person}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Literal
 
 from include.errors import WindhoverError
@@ -77,7 +78,7 @@ def _tell_processes(view: "Overview") -> Iterator[Sentence]:
     if not alive:
         yield Sentence("act", "No serving process reports.")
     elif lagging := [one.name for one in alive if one.revisions.get(view.project.name) != plan.revision]:
-        yield Sentence("look", f"{_join(lagging)} of {len(alive)} serving processes do not follow the plan.")
+        yield Sentence("look", f"{', '.join(lagging)} of {len(alive)} serving processes do not follow the plan.")
 
 
 def _tell_accuracy(view: "Overview") -> Iterator[Sentence]:
@@ -103,9 +104,9 @@ def _tell_drift(view: "Overview") -> Iterator[Sentence]:
     what = episode.diagnosis.name if episode.diagnosis else "not diagnosed yet"
     answer = episode.decision.action.replace("_", " ") if episode.decision else "not decided yet"
     seen = f"{episode.windows} window{'s' if episode.windows != 1 else ''}"
-    yield Sentence(
-        "look", f"{episode.trigger.capitalize()} since {episode.opened_at:%H:%M} UTC, {seen}: {what}. Answer: {answer}."
-    )
+    at = episode.opened_at.astimezone(UTC)
+    since = f"{at:%H:%M}" if at.date() == view.now.date() else f"{at:%b %d, %H:%M}"
+    yield Sentence("look", f"{episode.trigger.capitalize()} since {since} UTC, {seen}: {what}. Answer: {answer}.")
 
 
 def _tell_objectives(view: "Overview") -> Iterator[Sentence]:
@@ -122,7 +123,3 @@ def _tell_incidents(view: "Overview") -> Iterator[Sentence]:
     unseen = worst.state == "open" and worst.severity in {"critical", "major"}
     more = f", and {count - 1} more" if count > 1 else ""
     yield Sentence("act" if unseen else "look", f"{worst.severity.capitalize()} incident: {worst.title}{more}.")
-
-
-def _join(names: list[str]) -> str:
-    return ", ".join(names)

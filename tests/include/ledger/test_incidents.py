@@ -4,7 +4,9 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from include.contracts import IncidentReport
@@ -51,6 +53,13 @@ def test_it_is_opened_with_all_that_is_known(ledger):
     assert [(event.kind, event.who, event.what) for event in found.timeline] == [
         ("opened", "watcher", "MLflow does not answer")
     ]
+
+
+def test_evidence_that_is_no_json_is_kept_as_far_as_it_can_be(ledger, store):
+    odd = {"loss": float("nan"), "at": datetime(2026, 3, 1, tzinfo=UTC), "share": np.float64(0.5), "path": Path("a/b")}
+    found = find_incident(ledger, tell(ledger, evidence=odd))
+    assert found.evidence == {"loss": None, "at": "2026-03-01T00:00:00Z", "share": 0.5, "path": "a/b"}
+    assert len(verify_chain(ledger, "digits", store)[0]) == 1
 
 
 def test_told_again_it_is_the_same_until_it_is_resolved(ledger):

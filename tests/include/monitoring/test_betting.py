@@ -98,6 +98,23 @@ def test_vectors_whose_numbers_are_alike_one_by_one_are_told_apart(chance: np.ra
     assert (ranks.min() >= 0, ranks.max() <= 1, ranks.mean() > 0.55) == (True, True, True)
 
 
+@pytest.mark.parametrize(("classes", "images"), [(100, 300), (1_000, 2_000)])
+def test_classes_that_the_reference_lacks_by_chance_are_no_drift(
+    chance: np.random.Generator, classes: int, images: int
+):
+    draws = ([chance.integers(classes, size=size).astype(str).tolist() for size in (images, 5_000)] for _ in range(30))
+    assert max(weigh_classes(*draw) for draw in draws) < math.log(1 / ALPHA)
+
+
+def test_what_many_classes_gain_together_is_found(chance: np.random.Generator):
+    classes = [str(number) for number in range(30)]
+    reference, healthy = (chance.choice(classes, size).tolist() for size in (1_000, 300))
+    assert weigh_classes(reference, healthy) < 0
+    # Each of ten classes grows by less than a single class may.
+    assert weigh_classes(reference, chance.choice(classes[:10], 300).tolist()) > SURE
+    assert weigh_classes(reference, chance.choice(classes[:10] * 2 + classes[10:], 300).tolist()) < SURE
+
+
 @pytest.mark.parametrize("distance", [1e4, 1e-4])
 def test_vectors_of_any_unit(chance: np.random.Generator, distance: float):
     reference, window = (chance.normal(size=(300, 8)).astype(np.float32) * np.float32(distance) for _ in range(2))

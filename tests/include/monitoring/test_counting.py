@@ -21,8 +21,8 @@ def log(store: Store) -> Callable[..., str]:
 
     def log(at: datetime, answered_by: list[str], latency_ms: float = 10.0, name: str = "") -> str:
         rows = [
-            {"request_id": uuid.uuid4().hex, "time": at, "project": "digits", "answered_by": who}
-            | {"latency_ms": latency_ms}
+            {"request_id": uuid.uuid4().hex, "time": at, "project": "digits", "answered_by": who.removeprefix("odd ")}
+            | {"latency_ms": latency_ms, "failed": "champion: broken" if who in {"abstain", "baseline"} else None}
             for who in answered_by
         ]
         name = name or f"{at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex}"
@@ -43,9 +43,9 @@ def read(ledger: Ledger, now: datetime = NOW) -> tuple[Tally, Tally]:
 
 
 def test_good_is_what_a_model_answered_in_time(store, ledger, log):
-    log(NOW, ["champion", "candidate", "previous", "baseline", "abstain"])
+    log(NOW, ["champion", "candidate", "previous", "baseline", "abstain", "odd abstain"])
     log(NOW - timedelta(minutes=5), ["champion"], latency_ms=501)
-    assert count(store, ledger) == (Tally(4, 6), Tally(3, 4))
+    assert count(store, ledger) == (Tally(5, 7), Tally(4, 5))
 
 
 def test_no_traffic_counts_nothing(store, ledger):

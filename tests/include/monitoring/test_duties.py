@@ -33,6 +33,7 @@ def duties(settings, ledger) -> Duties:
 def log(settings: Settings, at: datetime, answered_by: list[str]) -> None:
     rows = [
         {"request_id": uuid.uuid4().hex, "time": at, "project": "digits", "answered_by": who, "latency_ms": 5.0}
+        | {"failed": None if who == "champion" else "champion: broken"}
         for who in answered_by
     ]
     append_rows(settings.open_store(), "predictions", f"{at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex}", rows)

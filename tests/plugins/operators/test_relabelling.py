@@ -4,7 +4,13 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.execution_time import comms
 
-from include.ledger.episodes import find_episode, open_episode
+from include.ledger.episodes import (
+    answer_episode,
+    find_episode,
+    find_unclosed_episode,
+    open_episode,
+    release_episode,
+)
 from tests.plugins.samples import DECISION, DRIFT, PERFORMANCE
 from tests.plugins.task_runs import run_task
 
@@ -57,6 +63,7 @@ def test_each_image_is_a_field_with_the_classes_to_choose_from(ask, api_server, 
 
 
 def test_labels_are_kept_and_answer_the_episode(ask, api_server):
+    ask()
     outcome, episode, _, recorded = ask(answer=answer_with("Labelled", first="7", second=None))
     assert outcome.state == "success"
     assert recorded[0]["labels"] == {"first": "7"}
@@ -64,6 +71,15 @@ def test_labels_are_kept_and_answer_the_episode(ask, api_server):
     assert episode.state == "requested"
 
 
+def test_nobody_is_asked_twice(ask, ledger_connection):
+    assert ask()[1].state == "requested"
+    assert ask()[0].state == "awaiting_input"
+    release_episode(ledger_connection, find_unclosed_episode(ledger_connection, "digits").id)
+    assert answer_episode(ledger_connection, find_unclosed_episode(ledger_connection, "digits").id, "another run")
+    assert ask()[0].state == "skipped"
+
+
 def test_who_has_no_time_leaves_the_episode_open(ask):
+    ask()
     outcome, episode, _, recorded = ask(answer=answer_with("Not now"))
     assert (outcome.state, episode.state, recorded) == ("skipped", "open", [])

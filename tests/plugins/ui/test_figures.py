@@ -5,19 +5,12 @@ import pytest
 
 from include.contracts import DriftReport
 from tests.plugins.samples import DRIFT
-from tests.plugins.ui.busy_project import LIMIT, play_story
+from tests.plugins.ui.busy_project import LIMIT
 from windhover.ui.figures import FIGURES, draw_drift, list_crownings, measure_evidence
-from windhover.ui.overview import Overview
 
 
-@pytest.fixture
-def view(machine, project, store, ledger):
-    play_story(store, ledger)
-    return Overview(project, store, ledger, days=7)
-
-
-def test_every_chart_is_plain_json_and_draws_the_story(view):
-    figures = {name: draw(view) for name, draw in FIGURES.items()}
+def test_every_chart_is_plain_json_and_draws_the_story(told_view):
+    figures = {name: draw(told_view) for name, draw in FIGURES.items()}
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
     assert not any(figure["empty"] for figure in figures.values())
     measured = figures["accuracy"]["data"][-1]
@@ -30,19 +23,19 @@ def test_every_chart_is_plain_json_and_draws_the_story(view):
     assert figures["host"]["data"][-1]["y"][1] <= 1
 
 
-def test_releases_and_episodes_are_marked_over_one_span_of_time(view):
-    layouts = [FIGURES[name](view)["layout"] for name in ("accuracy", "drift", "traffic")]
+def test_releases_and_episodes_are_marked_over_one_span_of_time(told_view):
+    layouts = [FIGURES[name](told_view)["layout"] for name in ("accuracy", "drift", "traffic")]
     assert len({str(layout["xaxis"]["range"]) for layout in layouts}) == 1
-    assert [version for _, version in list_crownings(view)] == [1, 2]
+    assert [version for _, version in list_crownings(told_view)] == [1, 2]
     assert [note["text"] for note in layouts[0]["annotations"]] == ["v1", "v2"]
     [span] = [shape for shape in layouts[0]["shapes"] if shape["type"] == "rect"]
     assert span["x0"] <= span["x1"]
 
 
-def test_what_is_over_before_the_first_day_shown_is_not_marked(view):
-    view.since = datetime.now(UTC) + timedelta(minutes=1)
-    view.now = view.since
-    layout = draw_drift(view)["layout"]
+def test_what_is_over_before_the_first_day_shown_is_not_marked(told_view):
+    told_view.since = datetime.now(UTC) + timedelta(minutes=1)
+    told_view.now = told_view.since
+    layout = draw_drift(told_view)["layout"]
     assert (layout["annotations"], [shape["type"] for shape in layout["shapes"]]) == ([], ["line"])
 
 

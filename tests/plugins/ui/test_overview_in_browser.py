@@ -1,5 +1,6 @@
 """The overview in a real Chromium, within a frame like Airflow's, wide and narrow."""
 
+import re
 import shutil
 import threading
 
@@ -57,7 +58,7 @@ def open_tab(chromium, address):
 
     def hear(said):
         # What the tests bring about themselves: a report that is not there, a network that is cut.
-        if said.type == "error" and "404" not in said.text and "ERR_INTERNET_DISCONNECTED" not in said.text:
+        if said.type == "error" and not re.search("40[14]", said.text) and "ERR_INTERNET_DISCONNECTED" not in said.text:
             complaints.append(said.text)
 
     def open_as(role="user", width=1280, path="/windhover/overview/digits", **options):
@@ -174,3 +175,7 @@ def test_a_session_that_ended_and_a_server_that_is_away_are_said(open_tab):
     tab.context.set_offline(True)
     tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     tab.get_by_text("not up to date: the server does not answer").wait_for()
+    tab.context.set_offline(False)
+    tab.context.clear_cookies()
+    renew(tab)
+    tab.get_by_text("signed out; open Airflow anew").wait_for()

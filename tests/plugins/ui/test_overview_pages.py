@@ -17,7 +17,7 @@ def test_the_entry_leads_to_the_first_project(browser):
     assert (answer.status_code, answer.headers["location"]) == (303, PAGE)
 
 
-def test_one_page_tells_it_all(browser, story, airflow):
+def test_one_page_tells_it_all(browser, told_story, airflow):
     airflow.questions = [make_question()]
     page = browser.get(PAGE).text
     for said in (
@@ -39,7 +39,7 @@ def test_one_page_tells_it_all(browser, story, airflow):
     assert "Not ours" not in page
 
 
-def test_what_people_and_data_brought_is_escaped_everywhere(browser, story, airflow):
+def test_what_people_and_data_brought_is_escaped_everywhere(browser, told_story, airflow):
     airflow.questions = [make_question()]
     page, live = browser.get(PAGE).text, browser.get(f"{PAGE}/live").text
     assert "camera: blurred lens &lt;i&gt;east&lt;/i&gt;" in page
@@ -49,7 +49,7 @@ def test_what_people_and_data_brought_is_escaped_everywhere(browser, story, airf
         assert "<Handwritten" not in text
 
 
-def test_scripts_come_from_this_server_alone_and_none_stands_in_the_page(browser, story):
+def test_scripts_come_from_this_server_alone_and_none_stands_in_the_page(browser, told_story):
     answer = browser.get(PAGE)
     policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
     assert (
@@ -67,7 +67,7 @@ def test_what_holds_rollouts_back_is_said_where_one_looks_for_it(browser, story)
     assert "No rollout begins since" in browser.get(f"{PAGE}/live").json()["panels"]["release"]
 
 
-def test_a_viewer_finds_nothing_to_press(browser, story, airflow):
+def test_a_viewer_finds_nothing_to_press(browser, told_story, airflow):
     airflow.questions = [make_question()]
     page = browser.get(PAGE).text
     assert '<form method="post"' not in page
@@ -75,7 +75,7 @@ def test_a_viewer_finds_nothing_to_press(browser, story, airflow):
     assert "Your role may look, not answer." in page
 
 
-def test_whoever_may_run_dags_finds_every_deed(operator, story, airflow):
+def test_whoever_may_run_dags_finds_every_deed(operator, told_story, airflow):
     airflow.questions = [make_question()]
     page = operator.get(PAGE).text
     for deed in ("switches", "retirements", "answers", "incidents", "incidents/1/acknowledgements", "actions"):
@@ -84,7 +84,7 @@ def test_whoever_may_run_dags_finds_every_deed(operator, story, airflow):
     assert page.count("<option>1</option>") == 1
 
 
-def test_what_renews_itself_is_the_same_as_what_was_there_first(operator, story):
+def test_what_renews_itself_is_the_same_as_what_was_there_first(operator, told_story):
     page, live = operator.get(PAGE).text, operator.get(f"{PAGE}/live").json()
     assert set(live["panels"]) == set(PANELS)
     assert set(live["figures"]) == set(FIGURES)
@@ -101,7 +101,7 @@ def test_a_project_without_a_history_says_what_to_do(browser, ledger_connection)
     assert "<h1>At work</h1>" in page
 
 
-def test_a_store_that_does_not_answer_takes_only_its_panels(browser, story, machine_store, monkeypatch):
+def test_a_store_that_does_not_answer_takes_only_its_panels(browser, told_story, monkeypatch):
     def refuse(*_, **__):
         raise OSError("the store is away")
 
@@ -121,7 +121,7 @@ def test_without_the_ledger_there_is_a_sentence_and_no_password(browser, machine
         assert "secret" not in answer.text
 
 
-def test_an_airflow_that_fails_is_said_and_takes_nothing_else(browser, story, airflow):
+def test_an_airflow_that_fails_is_said_and_takes_nothing_else(browser, told_story, airflow):
     airflow.broken = True
     page = browser.get(PAGE).text
     assert "Airflow answers 500: the database is away" in page
@@ -147,18 +147,18 @@ def test_a_notice_is_one_of_ours_and_nothing_that_an_address_says(browser, ledge
     assert "send money" not in browser.get(f"{PAGE}?done=send money").text
 
 
-def test_who_may_not_see_the_dags_of_a_project_sees_nothing_of_it(browser, story, monkeypatch):
+def test_who_may_not_see_the_dags_of_a_project_sees_nothing_of_it(browser, told_story, monkeypatch):
     monkeypatch.setattr("windhover.ui.overview_pages.may_look", lambda *_: False)
     assert browser.get(PAGE).status_code == browser.get(f"{PAGE}/live").status_code == 403
     assert browser.get("/windhover/overview").status_code == 404
 
 
-def test_looking_changes_nothing(operator, story):
-    before = [one.model_dump() for one in list_incidents(story, "digits", 9)]
+def test_looking_changes_nothing(operator, told_story):
+    before = [one.model_dump() for one in list_incidents(told_story, "digits", 9)]
     operator.get(PAGE)
     operator.get(f"{PAGE}/live")
-    assert [one.model_dump() for one in list_incidents(story, "digits", 9)] == before
+    assert [one.model_dump() for one in list_incidents(told_story, "digits", 9)] == before
 
 
-def test_a_live_answer_is_small(browser, story):
+def test_a_live_answer_is_small(browser, told_story):
     assert len(json.dumps(browser.get(f"{PAGE}/live").json())) < 150_000
