@@ -36,7 +36,7 @@ def make_dag(project: Project):
         dag_id=f"{project.name}.retire_model",
         schedule=None,
         doc_md=__doc__,
-        tags=[project.name, "registry"],
+        tags=[project.name, "maintenance"],
         params=FORM,
         **dag_defaults(project, max_active_runs=1),
     )

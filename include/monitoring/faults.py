@@ -73,11 +73,17 @@ def order_faults(parts: Sequence[Fault]) -> list[Fault]:
 
 
 def damage(images: Sequence[Image], parts: Sequence[Fault]) -> list[Image]:
-    """Do faults to images, uint8 [H, W, 3], those of the scene before those of the camera."""
+    """Do faults to images, uint8 [H, W, 3], from those of the scene to those behind the lens."""
     damaged = list(images)
-    for part in order_faults(parts)[::-1]:
-        damaged = [part.kind.do(image, part.degree) for image in damaged]
-    return _add_grain(damaged, images) if all(part.kind.optical for part in parts) else damaged
+    inward = order_faults(parts)[::-1]
+    for part in inward:
+        if part.kind.optical:
+            damaged = [part.kind.do(image, part.degree) for image in damaged]
+    damaged = _add_grain(damaged, images) if any(part.kind.optical for part in parts) else damaged
+    for part in inward:
+        if not part.kind.optical:
+            damaged = [part.kind.do(image, part.degree) for image in damaged]
+    return damaged
 
 
 def mask(pixels: NDArray[np.bool_], values: Image) -> Fault:
@@ -90,7 +96,7 @@ def mask(pixels: NDArray[np.bool_], values: Image) -> Fault:
     def stick(image: Image, _: float) -> Image:
         return np.where(pixels[..., None], values, image) if image.shape == values.shape else image
 
-    return Fault(Kind("camera_fault", "dead pixels", stick, (1.0,)), 1.0)
+    return Fault(Kind("camera_fault", "dead pixels", stick, (1.0,), optical=False), 1.0)
 
 
 def _add_grain(damaged: list[Image], images: Sequence[Image]) -> list[Image]:
@@ -215,8 +221,8 @@ BLUR = Kind("camera_fault", "blurred lens", _blur, (1 / 64, 1 / 32, 3 / 64, 1 / 
 TURN = Kind("geometry", "turned by about {:.0f}°", _turn, tuple(degrees for degrees in range(-165, 181, 15) if degrees))
 KINDS = (
     BLUR,
-    Kind("camera_fault", "noisy sensor", _add_noise, (0.04, 0.08, 0.16)),
-    Kind("camera_fault", "dead pixels", _kill_pixels, (0.01, 0.03, 0.1)),
+    Kind("camera_fault", "noisy sensor", _add_noise, (0.04, 0.08, 0.16), optical=False),
+    Kind("camera_fault", "dead pixels", _kill_pixels, (0.01, 0.03, 0.1), optical=False),
     Kind("camera_fault", "overexposed", _overexpose, (1.5, 2.5, 4.0)),
     Kind("camera_fault", "underexposed", _underexpose, (0.15, 0.3, 0.5)),
     Kind("camera_fault", "compressed too hard", _compress, (75, 90), optical=False),

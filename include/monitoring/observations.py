@@ -17,7 +17,7 @@ from scipy.spatial.distance import cdist
 from include.errors import ArtifactNotFoundError
 from include.storage import Store
 from include.vision.decoding import RejectedImageError, decode_image
-from include.vision.releases import Bundle, open_graph, run_graph_with_embedding
+from include.vision.releases import GRAPH_EMBEDDING, Bundle, open_graph, run_graph_with_embedding
 from include.vision.statistics import image_statistics
 from include.vision.stored_images import decode_stored
 
@@ -93,9 +93,9 @@ class Lens:
 def open_lens(bundle: Bundle, window: pa.Table) -> Lens:
     """Return what makes a window's columns of images, for those columns that are filled throughout."""
     graph = open_graph(bundle.graph)
-    blank = np.zeros((8, 8, 3), np.uint8)
-    measured = [name for name in image_statistics(blank) if name not in SIZES and _is_filled(window, name)]
-    embeds = run_graph_with_embedding(graph, blank[None])[1] is not None
+    names = image_statistics(np.zeros((3, 3, 3), np.uint8))
+    measured = [name for name in names if name not in SIZES and _is_filled(window, name)]
+    embeds = GRAPH_EMBEDDING in [one.name for one in graph.get_outputs()]
     return Lens(graph, tuple(measured), embeds and _is_filled(window, "embedding"))
 
 

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from include.errors import WindhoverError
+
 if TYPE_CHECKING:
     from include.contracts import (
         DriftReport,
@@ -159,6 +161,17 @@ class Overview:
         from include.ledger.changes import PLATFORM
 
         return self.project.name, PLATFORM
+
+    @cached_property
+    def post_mortems(self) -> dict[int, str]:
+        """Address of the draft about each incident that has one; none while the store is away."""
+        try:
+            found = [
+                one for name in self.subjects for one in self.store.list(f"{name}/reports/post_mortem", "index.html")
+            ]
+        except (WindhoverError, OSError):
+            return {}
+        return {int(number): one for one in found if (number := one.split("/")[-2]).isdecimal()}
 
     @cached_property
     def response(self) -> "ResponseTimes":

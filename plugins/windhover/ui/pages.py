@@ -42,7 +42,7 @@ SCRIPTLESS = {
     "X-Content-Type-Options": "nosniff",
 }
 # Kinds of reports that are written by us, without scripts, and have links.
-OURS = ("datasheets", "release_notes")
+OURS = ("datasheets", "release_notes", "post_mortem")
 Before = Annotated[int | None, Query(ge=1, lt=2**63)]
 
 

@@ -67,6 +67,14 @@ def test_what_holds_rollouts_back_is_said_where_one_looks_for_it(browser, story)
     assert "No rollout begins since" in browser.get(f"{PAGE}/live").json()["panels"]["release"]
 
 
+def test_a_post_mortem_is_led_to_once_it_is_drafted(browser, story, machine_store):
+    address = "digits/reports/post_mortem/3/index.html"
+    assert "post-mortem</a>" not in browser.get(PAGE).text
+    machine_store.write(address, b"<h1>Incident 3</h1>")
+    assert f'<a href="/windhover/reports/{address}">post-mortem</a>' in browser.get(PAGE).text
+    assert "Incident 3" in browser.get(f"/windhover/reports/{address}").text
+
+
 def test_a_viewer_finds_nothing_to_press(browser, told_story, airflow):
     airflow.questions = [make_question()]
     page = browser.get(PAGE).text
