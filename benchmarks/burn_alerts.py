@@ -2,9 +2,9 @@
 
     .venv/bin/python -m benchmarks.burn_alerts
 
-Traffic is drawn, seeded: a month of a service that makes half of the errors it is allowed, looked at every five minutes,
-with the alerts as they are, and with those of the book alone, which believe a share of three requests. Then the errors of
-a healthy month's last minutes are raised, and the minutes until the first alert that wakes are counted.
+Traffic is drawn, seeded: a month of a service that makes half of the errors it is allowed, looked at every five minutes
+with the alerts as they are, and with those of the book alone, which believe a share of three requests. Then the last
+minutes of healthy months are broken, and the minutes until the first alert that wakes somebody are counted.
 """
 
 import sys

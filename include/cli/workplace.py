@@ -172,8 +172,14 @@ class Workplace:
 
         dataset = select_dataset(self.project, self.ledger, self.store, required=True)
         assert dataset is not None  # noqa: S101 - `required` promises it
-        chosen = choose_settings(self.project, dataset, self.ledger, self.tracking)
+        chosen = choose_settings(self.begin(), dataset, self.ledger, self.tracking)
         return train_candidate(chosen, dataset, self.store, self.ledger, self.tracking, run_name=self.run)
+
+    def begin(self) -> Project:
+        """Return the project with the weights that its training begins from."""
+        from include.training.warm_start import begin_from_champion
+
+        return begin_from_champion(self.project, self.ledger, self.tracking)
 
     def find_candidate(self) -> ModelRef:
         """Return the model that was trained last."""

@@ -16,6 +16,8 @@ BEGINS_WITHIN = timedelta(days=1)
 BUDGET_DAYS = timedelta(days=30)
 UNASKED = ("new_data", "demand")
 
+# Not the transaction's own time: it began before its turn came.
+NOW = sa.func.clock_timestamp()
 _trigger = retrainings.c.request["trigger"].as_string()
 
 
@@ -79,22 +81,20 @@ def begin_retraining(ledger: Ledger, request: RetrainingRequest, *, occasion: st
         begun = sa.and_(_unended(request.project), retrainings.c.run.is_not(None), retrainings.c.run != run)
         _end(connection, begun, f"given up: {run} began after it")
         mine = sa.update(retrainings).where(retrainings.c.id == number)
-        connection.execute(mine.values(run=run, began_at=sa.func.now(), ended_at=None, outcome=""))
+        connection.execute(mine.values(run=run, began_at=NOW, ended_at=None, outcome=""))
 
 
-def end_retraining(ledger: Ledger, project: str, run: str, outcome: str) -> int:
-    """Free the way for the next training; return how many this run has ended."""
+def end_retraining(ledger: Ledger, project: str, run: str, outcome: str) -> list[RetrainingRequest]:
+    """Free the way for the next training; return the requests that this run has ended."""
     with ledger.begin() as connection:
         return _end(connection, sa.and_(_unended(project), retrainings.c.run == run), outcome)
 
 
 def reclaim_lost(ledger: Ledger, project: str) -> list[str]:
     """Give up requests that started no run within a day, open their episodes again, and return their occasions."""
-    late = sa.and_(
-        _unended(project), retrainings.c.run.is_(None), retrainings.c.recorded_at < sa.func.now() - BEGINS_WITHIN
-    )
+    late = sa.and_(_unended(project), retrainings.c.run.is_(None), retrainings.c.recorded_at < NOW - BEGINS_WITHIN)
     given_up = sa.update(retrainings).where(late)
-    values = {"lost": True, "ended_at": sa.func.now(), "outcome": "lost: no run began it"}
+    values = {"lost": True, "ended_at": NOW, "outcome": "lost: no run began it"}
     with ledger.begin() as connection:
         _lock(connection, project)
         lost = connection.execute(given_up.values(**values).returning(retrainings.c.occasion, retrainings.c.request))
@@ -126,12 +126,12 @@ def _refuse(connection: sa.Connection, project: str, policy: RetrainingPolicy) -
     running = _find(connection, project, retrainings.c.ended_at.is_(None))
     if running is not None:
         return Refusal(f"the training for {running.occasion} is under way; the next one waits for its end")
-    now = connection.execute(sa.select(sa.func.now())).scalar_one()
+    now = connection.execute(sa.select(NOW)).scalar_one()
     last, pause = _find_last_end(connection, project), timedelta(minutes=policy.cool_down_minutes)
     if last and now < last + pause:
-        due = (last + pause).astimezone(UTC)
+        due = f"{(last + pause).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         return Refusal(
-            f"the last training ended less than {policy.cool_down_minutes} minutes ago; the next one waits until {due:%Y-%m-%d %H:%M} UTC"
+            f"the last training ended less than {policy.cool_down_minutes} minutes ago; the next waits until {due}"
         )
     recent = sa.and_(
         retrainings.c.project == project,
@@ -164,7 +164,7 @@ def _find_last_end(connection: sa.Connection, project: str) -> datetime | None:
 
 
 def _insert(connection: sa.Connection, request: RetrainingRequest, occasion: str, asked_by: str) -> int:
-    values = {"project": request.project, "occasion": occasion, "asked_by": asked_by}
+    values = {"project": request.project, "occasion": occasion, "asked_by": asked_by, "recorded_at": NOW}
     row = sa.insert(retrainings).values(request=request.model_dump(mode="json"), **values)
     return int(connection.execute(row.returning(retrainings.c.id)).scalar_one())
 
@@ -173,6 +173,7 @@ def _unended(project: str) -> sa.ColumnElement[bool]:
     return sa.and_(retrainings.c.project == project, retrainings.c.ended_at.is_(None))
 
 
-def _end(connection: sa.Connection, which: sa.ColumnElement[bool], outcome: str) -> int:
-    over = sa.update(retrainings).where(which)
-    return connection.execute(over.values(ended_at=sa.func.now(), outcome=outcome)).rowcount
+def _end(connection: sa.Connection, which: sa.ColumnElement[bool], outcome: str) -> list[RetrainingRequest]:
+    over = sa.update(retrainings).where(which).values(ended_at=NOW, outcome=outcome)
+    ended = connection.scalars(over.returning(retrainings.c.request))
+    return [RetrainingRequest.model_validate(request) for request in ended]

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from include.contracts import DriftReport, FeatureDriftReport, ProfileReport
 from include.monitoring.layers import METHODS, Weighed, require_columns, weigh_features
-from include.monitoring.sequence import History, add_up, evidence_needed, read_history
+from include.monitoring.sequence import add_up, evidence_needed, read_history
 from include.monitoring.series import record_drift
 from include.project import Project
 from include.storage import Store
@@ -40,27 +40,20 @@ def detect_drift(project: Project, profile: ProfileReport, store: Store) -> Drif
         return history.latest.model_copy(update={**window, "summary": summary})
     weighed = weigh_features(_read(store, f"{release_address(project.name, profile.release)}/{REFERENCE}"), fresh)
     limit = evidence_needed(len(weighed), project.monitoring.false_alarms_per_quarter)
-    report = DriftReport.model_validate({**window, **_judge(weighed, history, profile, limit)})
+    hours = history.hours_since(profile.start, profile.end)
+    features = [_judge(one, history.evidence.get(one.feature, 0.0), hours, limit) for one in weighed]
+    evidence = max(one.evidence for one in features)
+    judged = {"verdict": "drift" if evidence >= limit else "stable", "summary": _summarise(features, fresh.num_rows)}
+    report = DriftReport.model_validate(
+        {**window, **judged, "features": features, "evidence": evidence, "limit": limit}
+    )
     if report.verdict == "drift":
         report = report.model_copy(update={"report": _publish(report, weighed, store)})
     record_drift(store, report)
     return report
 
 
-def _judge(weighed: Sequence[Weighed], history: History, profile: ProfileReport, limit: float) -> dict[str, object]:
-    hours = history.hours_since(profile.start, profile.end)
-    features = [_judge_feature(one, history.evidence.get(one.feature, 0.0), hours, limit) for one in weighed]
-    drifted = [one.feature for one in sorted(features, key=lambda one: one.p_value) if one.drifted]
-    return {
-        "verdict": "drift" if drifted else "stable",
-        "features": features,
-        "evidence": max(one.evidence for one in features),
-        "limit": limit,
-        "summary": _summarise(drifted, profile.predictions),
-    }
-
-
-def _judge_feature(weighed: Weighed, before: float, hours: float, limit: float) -> FeatureDriftReport:
+def _judge(weighed: Weighed, before: float, hours: float, limit: float) -> FeatureDriftReport:
     evidence = add_up(before, hours, weighed.log_e)
     return FeatureDriftReport(
         feature=weighed.feature,
@@ -86,7 +79,8 @@ def _publish(report: DriftReport, weighed: Sequence[Weighed], store: Store) -> s
     return publish_page(report, weighed, store)
 
 
-def _summarise(drifted: list[str], predictions: int) -> str:
+def _summarise(features: Sequence[FeatureDriftReport], predictions: int) -> str:
+    drifted = [one.feature for one in sorted(features, key=lambda one: one.p_value) if one.drifted]
     if not drifted:
         return f"stable: nothing differs by more than it may in {predictions} predictions"
     rest = len(drifted) - NAMED

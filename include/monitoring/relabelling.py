@@ -86,8 +86,9 @@ def choose_rows(rows: pa.Table, count: int) -> NDArray[np.int64]:
     embedded = rows["embedding"].null_count == 0
     seen = np.array(rows["embedding"].to_pylist(), np.float64) if embedded else probabilities
     seen, weights = seen[candidates], np.maximum(unsure[candidates], 1e-6)
+    clusters = min(count, len(np.unique(seen, axis=0)))
     with threadpool_limits(1):
-        distances = KMeans(count, n_init=1, random_state=0).fit(seen, sample_weight=weights).transform(seen)
+        distances = KMeans(clusters, n_init=1, random_state=0).fit(seen, sample_weight=weights).transform(seen)
     nearest = dict.fromkeys(int(candidates[place]) for place in distances.argmin(axis=0))
     # Two centres may be nearest to one image; the least sure of the rest take the place.
     filled = list(dict.fromkeys([*nearest, *candidates.tolist()]))[:count]

@@ -39,7 +39,8 @@ def begin_training(
 def end_training(project: str, model: ModelRef | None, ledger: Ledger, run: str) -> str:
     """Record how a run's training ended, and return it; an episode whose training failed is over, another may open."""
     outcome = f"trained candidate {model.key[:19]}" if model else "no candidate came of it"
-    if end_retraining(ledger, project, run, outcome) and model is None:
+    ended = end_retraining(ledger, project, run, outcome)
+    if model is None and any(request.episode is not None for request in ended):
         close_answered_episode(ledger, project, "its training failed")
     return outcome
 

@@ -35,7 +35,9 @@ Number = Annotated[int, Path(ge=1, lt=2**63)]
 Name = Annotated[str, Form(min_length=1, max_length=250)]
 Chosen = Annotated[Level, Form()]
 Action = Annotated[ActionName, Form()]
-Line = Annotated[str, Form(min_length=1, max_length=500, pattern=r"\S")]
+Line = Annotated[str, Form(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
+
+Lesson = Annotated[str, Form(max_length=500, pattern=r"^[^\x00]*$")]
 
 
 def require_actor(project: ProjectName, user: GetUserDep, token: Annotated[str, Form()] = "") -> BaseUser:
@@ -135,9 +137,7 @@ def acknowledge_incident(project: ProjectName, number: Number, actor: Actor) -> 
 
 
 @router.post("/incidents/{number}/resolutions")
-def resolve_incident(
-    project: ProjectName, number: Number, reason: Line, actor: Actor, lesson: Annotated[str, Form(max_length=500)] = ""
-) -> Response:
+def resolve_incident(project: ProjectName, number: Number, reason: Line, actor: Actor, lesson: Lesson = "") -> Response:
     """Close an incident."""
     from include.ledger import incidents
 

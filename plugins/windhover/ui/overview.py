@@ -8,6 +8,7 @@ from include.errors import WindhoverError
 
 if TYPE_CHECKING:
     from include.contracts import (
+        DatasetRef,
         DriftReport,
         EpisodeReport,
         HostReport,
@@ -32,6 +33,8 @@ PLANS = 200
 HOST_HOURS = 6
 RESPONSE_DAYS = 28
 INCIDENTS = 50
+# What reading may end in: a place that is away, or what an older version has left there.
+UNREADABLE = (WindhoverError, OSError, ValueError)
 # More points than a chart is wide say nothing more.
 POINTS = 600
 
@@ -90,10 +93,16 @@ class Overview:
 
         return list_standings(self.project.name, self.ledger, self.store, SHOWN)
 
-    @property
+    @cached_property
     def champion(self) -> "VersionStanding | None":
-        """The version that is champion, where it is among the newest."""
-        return next((one for one in self.versions if "champion" in one.names), None)
+        """The version that is champion."""
+        from include.ledger.models import find_alias
+        from include.registry.standing import list_standings
+
+        number = find_alias(self.ledger, self.project.name, "champion")
+        if number is None or any(one.version.version == number for one in self.versions):
+            return next((one for one in self.versions if one.version.version == number), None)
+        return next(iter(list_standings(self.project.name, self.ledger, self.store, 1, number + 1)), None)
 
     @cached_property
     def profiles(self) -> "list[ProfileReport]":
@@ -169,7 +178,7 @@ class Overview:
             found = [
                 one for name in self.subjects for one in self.store.list(f"{name}/reports/post_mortem", "index.html")
             ]
-        except (WindhoverError, OSError):
+        except UNREADABLE:
             return {}
         return {int(number): one for one in found if (number := one.split("/")[-2]).isdecimal()}
 
@@ -193,6 +202,13 @@ class Overview:
         from include.data.catalogue import read_catalogue
 
         return read_catalogue([self.project], self.ledger)[0]
+
+    @cached_property
+    def datasets(self) -> "list[tuple[DatasetRef, datetime]]":
+        """The newest dataset versions, newest first, and when each was published."""
+        from include.ledger.datasets import list_versions
+
+        return list_versions(self.ledger, self.project.name)[:SHOWN]
 
     @cached_property
     def entries(self) -> "list[WrittenEntry]":

@@ -10,7 +10,6 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from include.contracts import Action, Level
-from include.errors import WindhoverError
 from include.project import load_projects
 from include.settings import load_settings
 from windhover.links import PAGES
@@ -18,11 +17,11 @@ from windhover.ui.actions import NOTICES, ProjectName
 from windhover.ui.airflow_api import AirflowApi, open_api
 from windhover.ui.figures import FIGURES, Figure
 from windhover.ui.operations import LOOP, Operations, read_operations
-from windhover.ui.overview import SHOWN, Overview
+from windhover.ui.overview import SHOWN, UNREADABLE, Overview
 from windhover.ui.places import open_ledger, open_store, read_project
 from windhover.ui.rights import may_act, may_look, sign_form
 from windhover.ui.rollouts import measure_evidence
-from windhover.ui.static import SCRIPTS, name_file
+from windhover.ui.static import FILES, name_file
 from windhover.ui.story import HEADLINES, judge_story, tell_story
 from windhover.ui.templates import render
 
@@ -113,7 +112,7 @@ def _render_page(project: str, days: int, reader: Reader, operations: Operations
         spans=SPANS,
         notice=NOTICES.get(done, ""),
         reader=reader,
-        files={name: name_file(name) for name in SCRIPTS},
+        files={name: name_file(name) for name in FILES},
     )
 
 
@@ -158,13 +157,13 @@ def _render_panel(name: str, view: Overview, reader: Reader, operations: Operati
         )
         # A card without a word is not shown.
         return panel.strip()
-    except (WindhoverError, OSError) as error:
+    except UNREADABLE as error:
         return render("panels/fault.html", problem=str(error))
 
 
 def _draw(name: str, view: Overview) -> Figure | None:
     try:
         return FIGURES[name](view)
-    except (WindhoverError, OSError):
+    except UNREADABLE:
         # The panel beside it says why.
         return None

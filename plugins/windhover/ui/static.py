@@ -8,7 +8,7 @@ from include.storage import digest_bytes
 
 FOLDER = Path(__file__).parent / "static"
 PLOTLY = "plotly.js"
-SCRIPTS = ("overview.css", "theme.js", "overview.js", PLOTLY, "kestrel.svg")
+FILES = ("overview.css", "theme.js", "overview.js", PLOTLY, "kestrel.svg")
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -20,7 +20,7 @@ def locate_file(name: str) -> Path | None:
         return next(
             (path for place in places if (path := Path(place, "package_data", "plotly.min.js")).is_file()), None
         )
-    return FOLDER / name if name in SCRIPTS else None
+    return FOLDER / name if name in FILES else None
 
 
 @cache

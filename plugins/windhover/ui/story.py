@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Literal
 
-from include.errors import WindhoverError
+from windhover.ui.overview import UNREADABLE
 
 if TYPE_CHECKING:
     from windhover.ui.overview import Overview
@@ -49,7 +49,7 @@ def judge_story(sentences: list[Sentence]) -> Tone:
 def _listen(tell: "Callable[[Overview], Iterator[Sentence]]", view: "Overview") -> list[Sentence]:
     try:
         return list(tell(view))
-    except (WindhoverError, OSError) as error:
+    except UNREADABLE as error:
         return [Sentence("look", f"Not known: {error}")]
 
 

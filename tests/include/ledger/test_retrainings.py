@@ -60,8 +60,8 @@ def test_while_one_is_under_way_the_next_waits_and_a_failure_frees_the_way(ledge
     assert ask_retraining(
         ledger, make_request("two").model_copy(update={"project": "parts"}), occasion="two", asked_by="m", policy=FREE
     ) is None  # fmt: skip
-    assert end_retraining(ledger, "digits", "train 1", "it failed") == 1
-    assert end_retraining(ledger, "digits", "train 1", "it failed") == 0
+    assert end_retraining(ledger, "digits", "train 1", "it failed") == [make_request("one")]
+    assert end_retraining(ledger, "digits", "train 1", "it failed") == []
     assert ask(ledger, "two") is None
     assert [one.outcome for one in list_retrainings(ledger, "digits")] == ["", "it failed"]
 
@@ -119,7 +119,7 @@ def test_a_run_that_begins_gives_up_what_another_never_ended(ledger: Ledger):
     train(ledger, "run 2", "train 2", trigger="demand")
     newest, older = list_retrainings(ledger, "digits")
     assert (older.outcome, newest.outcome, newest.ended_at) == ("given up: train 2 began after it", "", None)
-    assert end_retraining(ledger, "digits", "train 1", "too late") == 0
+    assert end_retraining(ledger, "digits", "train 1", "too late") == []
 
 
 @pytest.mark.parametrize("occasions", [1, 20])

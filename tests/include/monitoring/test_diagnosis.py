@@ -39,36 +39,37 @@ def examine(ground, store, send):
 @pytest.mark.parametrize(
     ("cause", "seed", "named"),
     [
-        ("camera_fault", 1, "camera: noisy sensor"),
         ("camera_fault", 2, "camera: dead pixels"),
         ("lighting", 0, "light: less light"),
         ("geometry", 2, "geometry: too far away"),
-        ("class_prior", 1, "classes: "),
     ],
 )
-def test_the_cause_is_named(examine, cause, seed, named):
+def test_the_cause_is_named_and_the_loss_foretold_without_a_label(examine, ground, cause, seed, named):
     found = examine(cause, seed)
-    assert (found.cause, found.episode, found.project) == (cause, 7, "digits")
-    assert found.name.startswith(named)
+    assert (found.cause, found.name, found.episode, found.project) == (cause, named, 7, "digits")
     assert sum(found.scores.values()) == pytest.approx(1)
     assert max(found.scores, key=found.scores.__getitem__) == cause
-    assert found.evidence
     assert len(set(found.examples)) == 12
-
-
-def test_the_loss_is_foretold_without_a_label(examine, ground):
-    found = examine("lighting", 0)
-    window, _ = plant("lighting", ground.live, 0)
+    window, _ = plant(cause, ground.live, seed)
     answers = ground.graph.run(["probabilities"], {"images": np.stack(window.images)})[0].argmax(axis=1)
     assert found.accuracy == pytest.approx((answers == window.labels).mean(), abs=0.2)
-    assert found.attainable > found.accuracy
+    assert found.attainable >= found.accuracy
 
 
 def test_new_shares_are_told(examine, ground):
     found = examine("class_prior", 1)
     window, _ = plant("class_prior", ground.live, 1)
     true = np.bincount(window.labels, minlength=9) / len(window.labels)
+    assert found.cause == "class_prior"
     assert [found.priors[name] for name in ground.project.classes] == pytest.approx(true, abs=0.08)
+
+
+def test_a_fault_of_some_cameras_is_no_new_class(ground, store, send):
+    (worn, _), (healthy, _) = plant("worn lens", ground.live, 0), plant("label_noise", ground.live, 0)
+    window = Window(worn.images[:80] + healthy.images[80:], healthy.labels, healthy.said)
+    found = diagnose(ground.project, 1, send(window), None, store)
+    assert found.cause == "camera_fault"
+    assert found.name.startswith("camera: blurred lens")
 
 
 @pytest.mark.parametrize("cause", ["label_noise", "concept_change"])
@@ -84,7 +85,7 @@ def test_without_labels_nobody_knows_of_their_trouble(examine):
 
 
 def test_twice_is_the_same(ground, store, send):
-    drift = send(plant("geometry", ground.live, 2)[0])
+    drift = send(plant("class_prior", ground.live, 1)[0])
     assert diagnose(ground.project, 1, drift, None, store) == diagnose(ground.project, 1, drift, None, store)
 
 
@@ -96,9 +97,10 @@ def test_golden_images_do_where_the_dataset_is_gone(ground, store):
 
 
 def test_the_certified_accuracy_is_the_yardstick(ground, store, send):
-    drift = send(plant("lighting", ground.live, 0)[0])
+    drift = send(plant("label_noise", ground.live, 0)[0], labelled=100)
     performance = PerformanceReport(project="digits", start=START, end=END, predictions=200, labelled=0, certified=0.5)
-    assert diagnose(ground.project, 1, drift, performance, store).attainable == 0.5
+    assert diagnose(ground.project, 1, drift, None, store).cause == "label_noise"
+    assert diagnose(ground.project, 1, drift, performance, store).cause == "unknown"
 
 
 def test_a_release_that_is_gone_leaves_the_cause_unknown(ground, store, send):

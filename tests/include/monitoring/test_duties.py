@@ -2,15 +2,16 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
-from include.contracts import HostReport
 from include.ledger import Ledger
 from include.ledger.changes import PLATFORM
-from include.ledger.host import list_samples, record_sample
+from include.ledger.host import list_samples
 from include.ledger.incidents import list_incidents
 from include.ledger.objectives import Tally, find_first_minute, list_objectives, record_counts, record_objective
 from include.ledger.releases import record_release
 from include.ledger.rollouts import start_rollout
+from include.ledger.tables import host_samples
 from include.monitoring.duties import Duties
 from include.predictions import append_rows
 from include.settings import Settings
@@ -22,7 +23,11 @@ NOBODY = "http://127.0.0.1:9"
 
 @pytest.fixture
 def settings(tmp_path) -> Settings:
-    return Settings(home=tmp_path, mlflow_uri=NOBODY, serving_uri=NOBODY, airflow_uri=NOBODY)
+    """A machine with one project, all of whose promises are the defaults, and on which nothing runs."""
+    (tmp_path / "projects").mkdir()
+    (tmp_path / "projects" / "digits.yaml").write_text("name: digits\nclasses: [one, two]\n")
+    addresses = dict.fromkeys(("mlflow_uri", "serving_uri", "airflow_uri"), NOBODY)
+    return Settings(home=tmp_path, projects=tmp_path / "projects", **addresses)
 
 
 @pytest.fixture
@@ -40,9 +45,12 @@ def log(settings: Settings, at: datetime, answered_by: list[str]) -> None:
 
 
 def fill(ledger: Ledger, disks: list[float]) -> None:
-    for place, disk in enumerate(reversed(disks)):
-        at = NOW - timedelta(minutes=10) * place
-        record_sample(ledger, HostReport(at=at, cpu=0, memory=0.5, disk=disk, sent=0, received=0))
+    """Keep a sample every ten minutes, the last one now."""
+    rest = {"cpu": 0, "memory": 0.5, "sent": 0, "received": 0}
+    ages = [timedelta(minutes=10) * place for place in range(len(disks) - 1, -1, -1)]
+    rows = [rest | {"at": NOW - age, "disk": disk} for age, disk in zip(ages, disks, strict=True)]
+    with ledger.begin() as connection:
+        connection.execute(sa.insert(host_samples), rows)
 
 
 def test_the_log_becomes_reports_and_a_bad_hour_an_incident(settings, ledger, duties):

@@ -34,7 +34,11 @@ def settings(tmp_path: Path, ledger_uri: str) -> Settings:
     addresses = dict.fromkeys(("mlflow_uri", "serving_uri", "airflow_uri"), NOBODY)
     home = tmp_path / "home"
     home.mkdir()
-    return Settings(home=home, ledger_uri=ledger_uri, notify_urls=locate_file(tmp_path / "notices.ndjson"), **addresses)
+    projects = home / "projects"
+    projects.mkdir()
+    (projects / "digits.yaml").write_text("name: digits\nclasses: [one, two]\n")
+    urls = locate_file(tmp_path / "notices.ndjson")
+    return Settings(home=home, projects=projects, ledger_uri=ledger_uri, notify_urls=urls, **addresses)
 
 
 @pytest.fixture
@@ -151,11 +155,10 @@ def test_a_duty_that_fails_keeps_the_watcher_from_no_other(settings, ledger, not
     assert list_samples(ledger, now - timedelta(hours=1))
 
 
-def test_a_broken_project_file_is_left_out(settings, ledger, tmp_path):
-    folder = tmp_path / "projects"
-    folder.mkdir()
-    (folder / "broken.yaml").write_text("name: broken\nclasses: 7\n")
-    assert Watcher(settings.model_copy(update={"projects": folder}), ledger).look(datetime.now(UTC))
+def test_a_broken_project_file_is_left_out(settings, ledger):
+    (settings.projects / "broken.yaml").write_text("name: broken\nclasses: 7\n")
+    assert Watcher(settings, ledger).look(datetime.now(UTC))
+    assert {report.project for report in list_objectives(ledger, "digits")} == {"digits"}
 
 
 def test_it_ends_at_once_when_told_to(settings, ledger):

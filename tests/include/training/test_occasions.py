@@ -56,10 +56,12 @@ def test_an_episode_whose_training_failed_is_over(ledger: Ledger, project: Proje
     assert find_episode(ledger, episode).state == state
 
 
-def test_a_run_that_never_began_frees_and_closes_nothing(ledger: Ledger):
+def test_what_another_training_failed_at_is_not_the_episodes(ledger: Ledger, project: Project):
     episode = open_episode(ledger, DRIFT)
     answer_episode(ledger, episode, "monitor 1")
-    end_training("digits", None, ledger, "train 9")
+    end_training("digits", None, ledger, "a run that never began")
+    begin_training(project, DATASET, [], ledger, "train on new data", by=None)
+    end_training("digits", None, ledger, "train on new data")
     assert find_episode(ledger, episode).state == "requested"
 
 

@@ -147,6 +147,8 @@ def test_nonsense_is_refused_before_anything_happens(send, airflow, troubled):
         ("actions", {"action": "pray"}),
         ("incidents", {"impact": "enormous"}),
         ("incidents", {"title": "\t"}),
+        ("incidents", {"title": "a\0b"}),
+        ("incidents/1/resolutions", {"lesson": "\0"}),
         ("incidents/1/resolutions", {"reason": ""}),
         ("answers", {"index": "one"}),
         ("answers", {"option": ""}),

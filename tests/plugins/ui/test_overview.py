@@ -2,6 +2,7 @@ import pytest
 
 from include.ledger.changes import PLATFORM
 from include.ledger.incidents import open_incident, resolve_incident
+from tests.include.certified import certify, crown
 from tests.plugins.ui.busy_project import HOURS, raise_troubles
 from windhover.ui.overview import SHOWN, Overview
 
@@ -43,6 +44,15 @@ def test_each_part_is_read_once(told_view, monkeypatch):
     before = told_view.entries
     monkeypatch.setattr("include.ledger.chronicle.list_entries", lambda *_: pytest.fail("read again"))
     assert told_view.entries is before
+
+
+def test_a_champion_older_than_the_versions_shown_is_found(machine, project, store, ledger):
+    for number in range(1, SHOWN + 3):
+        certify(number, store, ledger)
+    crown(1, ledger)
+    view = Overview(project, store, ledger, days=1)
+    assert 1 not in [one.version.version for one in view.versions]
+    assert view.champion.version.version == 1
 
 
 def test_nothing_is_nothing(machine, project, store, ledger):

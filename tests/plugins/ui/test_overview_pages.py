@@ -29,6 +29,7 @@ def test_one_page_tells_it_all(browser, told_story, airflow):
         "expected +17.0 points",
         "-20 % left",
         "Version 3</b></a> of 3, published",
+        "/windhover/datasets/digits/diff?before=2&amp;after=3",
         "disk 78% full, in 3.7 h if it goes on like this",
         "monitor_model is 20 minutes late",
         "<b>bea</b> is on it since",
@@ -119,6 +120,15 @@ def test_a_store_that_does_not_answer_takes_only_its_panels(browser, told_story,
     assert "monitor_model is 20 minutes late" in page
     assert live["figures"]["accuracy"] is None
     assert live["figures"]["host"]["data"]
+
+
+def test_what_another_version_has_left_takes_only_its_panels(browser, story, machine_store):
+    name = machine_store.list("digits/profiles/series/drift", "*.tsv")[-1]
+    machine_store.write(name, machine_store.read(name).replace(b'"verdict"', b'"judgement"'))
+    answer = browser.get(f"{PAGE}/live")
+    assert "DriftReport" in answer.json()["panels"]["glance"]
+    assert answer.json()["figures"]["drift"] is None
+    assert "monitor_model is 20 minutes late" in answer.json()["panels"]["incidents"]
 
 
 def test_without_the_ledger_there_is_a_sentence_and_no_password(browser, machine_store):

@@ -2,10 +2,10 @@ import gzip
 
 import pytest
 
-from windhover.ui.static import FOLDER, SCRIPTS, locate_file, name_file
+from windhover.ui.static import FILES, FOLDER, locate_file, name_file
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", FILES)
 def test_a_file_under_its_digest_is_kept_for_good(browser, name):
     answer = browser.get(f"/windhover/{name_file(name)}")
     assert answer.status_code == 200
@@ -35,7 +35,7 @@ def test_nothing_else_is_sent(browser, name):
 
 
 def test_every_file_of_ours_is_listed():
-    assert {path.name for path in FOLDER.iterdir()} | {"plotly.js"} == set(SCRIPTS)
+    assert {path.name for path in FOLDER.iterdir()} | {"plotly.js"} == set(FILES)
 
 
 def test_our_scripts_ask_nobody_else():
