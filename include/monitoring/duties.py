@@ -17,6 +17,7 @@ from include.monitoring.escalation import escalate_overdue
 from include.monitoring.host import FULL, HostSampler, forecast
 from include.monitoring.notifying import Told, deliver_due, queue_incidents
 from include.monitoring.objectives import count_freshness, measure_objective
+from include.monitoring.post_mortem import write_missing
 from include.monitoring.series import read_performance_series
 from include.monitoring.services import START_SECONDS, Change, Vitals, ask_replicas, ask_services, probe_projects
 from include.monitoring.timeline import watch_changes
@@ -98,9 +99,16 @@ class Duties:
                 settle_objective(project, report, self._ledger, urgent=urgent, newest=newest)
 
     def escalate(self, now: datetime) -> None:
-        """Hand on incidents that nobody has taken on."""
-        for project in self._projects:
-            escalate_overdue(project.name, project.monitoring.escalation, self._ledger, now)
+        """Hand on incidents that nobody has taken on; those of the platform along the first path there is."""
+        paths = {project.name: project.monitoring.escalation for project in self._projects}
+        shared = next((policy for policy in paths.values() if policy.path), None)
+        for name, policy in (paths | ({PLATFORM: shared} if shared else {})).items():
+            escalate_overdue(name, policy, self._ledger, now)
+
+    def draft_post_mortems(self, now: datetime) -> None:
+        """Draft what is known of incidents that have ended."""
+        for name in (PLATFORM, *(project.name for project in self._projects)):
+            write_missing(name, self._ledger, self._store, now)
 
     def notify(self, now: datetime) -> None:
         """Tell what is to be told."""

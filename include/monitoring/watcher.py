@@ -48,6 +48,7 @@ class Watcher:
             (self._duties.forecast_host, MINUTE),
             (self._duties.measure_objectives, MINUTE),
             (self._duties.escalate, LOOK),
+            (self._duties.draft_post_mortems, MINUTE),
             (self._duties.notify, LOOK),
             (self._duties.prune, HOUR),
         )

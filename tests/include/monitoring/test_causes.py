@@ -13,7 +13,7 @@ def draw(counts, strange=0):
     labels = np.repeat(np.arange(3), counts)
     seen = np.eye(3)[labels] * 2 + random.normal(size=(len(labels), 3))
     seen[:strange] -= 12
-    scores = np.exp(seen - seen.max(axis=1, keepdims=True))
+    scores = np.exp(2 * (seen - seen.max(axis=1, keepdims=True)))
     return Sample(random.normal(0.5, 0.1, (len(labels), 1)), seen, scores / scores.sum(axis=1, keepdims=True)), labels
 
 

@@ -46,7 +46,8 @@ def examine(ground, store, send):
 )
 def test_the_cause_is_named_and_the_loss_foretold_without_a_label(examine, ground, cause, seed, named):
     found = examine(cause, seed)
-    assert (found.cause, found.name, found.episode, found.project) == (cause, named, 7, "digits")
+    assert (found.cause, found.episode, found.project) == (cause, 7, "digits")
+    assert found.name.startswith(named)
     assert sum(found.scores.values()) == pytest.approx(1)
     assert max(found.scores, key=found.scores.__getitem__) == cause
     assert len(set(found.examples)) == 12
@@ -85,7 +86,7 @@ def test_without_labels_nobody_knows_of_their_trouble(examine):
 
 
 def test_twice_is_the_same(ground, store, send):
-    drift = send(plant("class_prior", ground.live, 1)[0])
+    drift = send(plant("label_noise", ground.live, 1)[0], labelled=60)
     assert diagnose(ground.project, 1, drift, None, store) == diagnose(ground.project, 1, drift, None, store)
 
 

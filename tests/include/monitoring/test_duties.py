@@ -7,25 +7,31 @@ import sqlalchemy as sa
 from include.ledger import Ledger
 from include.ledger.changes import PLATFORM
 from include.ledger.host import list_samples
-from include.ledger.incidents import list_incidents
+from include.ledger.incidents import find_incident, list_incidents, open_incident, resolve_incident
 from include.ledger.objectives import Tally, find_first_minute, list_objectives, record_counts, record_objective
 from include.ledger.releases import record_release
 from include.ledger.rollouts import start_rollout
 from include.ledger.tables import host_samples
 from include.monitoring.duties import Duties
+from include.monitoring.post_mortem import post_mortem_address
 from include.predictions import append_rows
 from include.settings import Settings
 from tests.include.monitoring.released import make_release
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 NOBODY = "http://127.0.0.1:9"
+PROJECT = "name: digits\nclasses: [one, two]\nmonitoring: {escalation: {path: [on-call]}}\n"
+TROUBLE = {
+    "kind": "dead_service", "key": "service/mlflow", "title": "dead", "impact": "high", "urgency": "high",
+    "runbook": "docs/runbook.md#dead-service",
+}  # fmt: skip
 
 
 @pytest.fixture
 def settings(tmp_path) -> Settings:
     """A machine with one project, all of whose promises are the defaults, and on which nothing runs."""
     (tmp_path / "projects").mkdir()
-    (tmp_path / "projects" / "digits.yaml").write_text("name: digits\nclasses: [one, two]\n")
+    (tmp_path / "projects" / "digits.yaml").write_text(PROJECT)
     addresses = dict.fromkeys(("mlflow_uri", "serving_uri", "airflow_uri"), NOBODY)
     return Settings(home=tmp_path, projects=tmp_path / "projects", **addresses)
 
@@ -107,3 +113,18 @@ def test_old_measurements_are_forgotten(ledger, duties):
     duties.prune(NOW + timedelta(days=9))
     assert find_first_minute(ledger, "digits", "latency") is None
     assert list_samples(ledger, NOW - timedelta(hours=1)) == []
+
+
+def test_what_nobody_takes_on_goes_along_the_path_of_the_platform_too(ledger, duties):
+    duties.read_projects(NOW)
+    numbers = [open_incident(ledger, name, **TROUBLE) for name in (PLATFORM, "digits")]
+    duties.escalate(datetime.now(UTC) + timedelta(minutes=16))
+    assert [find_incident(ledger, number).owner for number in numbers] == ["on-call", "on-call"]
+
+
+def test_of_what_has_ended_a_post_mortem_is_drafted(settings, ledger, duties):
+    duties.read_projects(NOW)
+    number = open_incident(ledger, "digits", **TROUBLE)
+    resolve_incident(ledger, number, who="ada", why="it was the lamp")
+    duties.draft_post_mortems(datetime.now(UTC))
+    assert settings.open_store().exists(post_mortem_address(find_incident(ledger, number)))
