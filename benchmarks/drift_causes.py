@@ -22,18 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.digit_network import Split, ask, photograph_digits
-from benchmarks.planted_causes import (
-    CLASSES,
-    NEW,
-    PLANTED,
-    SPOILT,
-    Scenes,
-    Window,
-    log_window,
-    plant,
-    publish_images,
-    publish_release,
-)
+from benchmarks.planted_causes import PLANTED, SPOILT, Scenes, plant
+from benchmarks.planted_release import CLASSES, NEW, Window, log_window, publish_images, publish_release
 from include.contracts import Action, ActionDecision, DiagnosisReport
 from include.monitoring.decision import decide_action
 from include.monitoring.diagnosis import diagnose

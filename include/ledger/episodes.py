@@ -143,9 +143,14 @@ def close_episodes(ledger: Ledger, project: str, outcome: str = "a new model ser
 
 
 def close_answered_episode(ledger: Ledger, project: str, outcome: str = "no better model came of it") -> None:
-    """Close the episode whose retraining brought no better model; drift that goes on opens another."""
+    """Close the episode whose retraining brought no better model; drift that goes on opens another.
+
+    One that was answered otherwise, such as by an incident, is not over because some candidate was rejected.
+    """
+    trained = sa.func.coalesce(episodes.c.decision["action"].as_string(), "retrain") == "retrain"
+    mine = sa.and_(episodes.c.project == project, episodes.c.state == "requested", trained)
     with ledger.begin() as connection:
-        over = _close(connection, sa.and_(episodes.c.project == project, episodes.c.state == "requested"), outcome)
+        over = _close(connection, mine, outcome)
     _resolve_incidents(ledger, project, over, outcome)
 
 

@@ -13,6 +13,7 @@ from include.project import RetrainingPolicy
 
 # An event that starts no run within a day was lost with the scheduler that should have seen it.
 BEGINS_WITHIN = timedelta(days=1)
+ENDS_WITHIN = timedelta(days=7)
 BUDGET_DAYS = timedelta(days=30)
 UNASKED = ("new_data", "demand")
 
@@ -55,14 +56,17 @@ def ask_retraining(
 ) -> Refusal | None:
     """Ask for one training; return why it has to wait, or None where it was granted.
 
-    The same run is granted its occasion again, because it may have died before it told. The episode that a request
+    The same run is granted its occasion again, because it may have died before it told, until a training has begun
+    that it told of. The episode that a request
     answers is claimed in the same transaction.
     """
     with ledger.begin() as connection:
         _lock(connection, request.project)
         row = _find(connection, request.project, retrainings.c.occasion == occasion)
         if row is not None:
-            return None if row.asked_by == asked_by else Refusal(f"{occasion} was answered by {row.asked_by} already")
+            if row.asked_by == asked_by and row.run is None:
+                return None
+            return Refusal(f"{occasion} was answered by {row.asked_by} already")
         refusal = _refuse(connection, request.project, policy)
         if refusal:
             return refusal
@@ -91,10 +95,14 @@ def end_retraining(ledger: Ledger, project: str, run: str, outcome: str) -> list
 
 
 def reclaim_lost(ledger: Ledger, project: str) -> list[str]:
-    """Give up requests that started no run within a day, open their episodes again, and return their occasions."""
-    late = sa.and_(_unended(project), retrainings.c.run.is_(None), retrainings.c.recorded_at < NOW - BEGINS_WITHIN)
+    """Give up requests that started no run within a day, or whose run never told its end within a week.
+
+    Their episodes are open again; their occasions are returned.
+    """
+    unbegun = sa.and_(retrainings.c.run.is_(None), retrainings.c.recorded_at < NOW - BEGINS_WITHIN)
+    late = sa.and_(_unended(project), sa.or_(unbegun, retrainings.c.began_at < NOW - ENDS_WITHIN))
     given_up = sa.update(retrainings).where(late)
-    values = {"lost": True, "ended_at": NOW, "outcome": "lost: no run began it"}
+    values = {"lost": True, "ended_at": NOW, "outcome": "lost: no run began it, or told its end"}
     with ledger.begin() as connection:
         _lock(connection, project)
         lost = connection.execute(given_up.values(**values).returning(retrainings.c.occasion, retrainings.c.request))

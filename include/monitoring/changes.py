@@ -24,7 +24,7 @@ def _compare(before: ProfileReport, now: ProfileReport) -> Iterator[str]:
     if before.release != now.release:
         yield f"release {_short(now.release)} answers, not {_short(before.release)}"
     if _differs(before.per_minute, now.per_minute):
-        yield f"{now.per_minute:.3g} answers a minute, after {before.per_minute:.3g}"
+        yield f"{now.per_minute:,.0f} answers a minute, after {before.per_minute:,.0f}"
     slow_before, slow = before.latency_ms.get("p95"), now.latency_ms.get("p95")
     if slow_before and slow and _differs(slow_before, slow):
         yield f"95 of 100 answers take at most {slow:.3g} ms, after {slow_before:.3g} ms"

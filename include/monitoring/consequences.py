@@ -8,7 +8,7 @@ from include.ledger import Ledger
 from include.ledger.episodes import open_episode
 from include.ledger.freezes import freeze_rollouts, lift_freeze, list_freezes
 from include.ledger.incidents import find_unresolved, open_incident, resolve_key
-from include.ledger.objectives import list_objectives, record_objective
+from include.ledger.objectives import forget_objectives, list_objectives, record_objective
 from include.ledger.plans import find_plan, list_plans
 from include.ledger.rollouts import switch_release
 from include.project import Project
@@ -50,6 +50,17 @@ def settle_objective(
         resolve_key(ledger, project.name, key, who=WATCHER, why=report.summary)
         _thaw(project.name, key, ledger, report.summary)
     record_objective(ledger, report)
+
+
+def drop_unpromised(project: Project, ledger: Ledger) -> None:
+    """End what followed from objectives that are promised no longer, and forget them."""
+    promised = set(project.monitoring.objectives.targets)
+    for one in list_objectives(ledger, project.name):
+        if one.objective not in promised:
+            key, why = f"slo/{one.objective}", "it is promised no longer"
+            resolve_key(ledger, project.name, key, who=WATCHER, why=why)
+            _thaw(project.name, key, ledger, why)
+    forget_objectives(ledger, project.name, promised)
 
 
 def _open(project: Project, report: ObjectiveReport, ledger: Ledger, key: str, urgency: Level) -> int:

@@ -75,11 +75,11 @@ class LogCounter:
             day += timedelta(days=1)
 
     def _read(self, address: str) -> pa.Table:
+        content = pa.BufferReader(self._store.read(address))
         try:
-            content = pa.BufferReader(self._store.read(address))
             # Files are small: threads would only take memory.
             return pq.read_table(content, schema=PREDICTIONS, columns=COLUMNS, use_threads=False, pre_buffer=False)
-        except pa.ArrowException:
+        except (pa.ArrowException, OSError):
             logger.exception("%s cannot be read and is not counted", address)
             return PREDICTIONS.empty_table().select(COLUMNS)
 

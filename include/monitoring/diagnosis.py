@@ -12,6 +12,7 @@ from include.errors import ArtifactNotFoundError
 from include.monitoring.causes import Explanation, explain_by_new_class, explain_by_priors
 from include.monitoring.dead_pixels import find_dead_pixels
 from include.monitoring.evidence import Evidence, gather_evidence
+from include.monitoring.faults import damage, list_pairs
 from include.monitoring.label_causes import explain_by_labels
 from include.monitoring.observations import Known, read_kept
 from include.monitoring.shift import Shift
@@ -101,7 +102,7 @@ def _fit_to_time(evidence: Evidence) -> Known:
     """Take as many known images as all trials have time for."""
     few = evidence.known.images[:FEWEST_KNOWN]
     began = time.monotonic()
-    evidence.lens.observe(few)
+    evidence.lens.observe(damage(few, list_pairs()[0]))
     seconds = (time.monotonic() - began) / len(few)
     count = max(FEWEST_KNOWN, round(TRYING_SECONDS / 2 / TRIALS / max(seconds, 1e-6)))
     step = max(1, len(evidence.known.images) // count)

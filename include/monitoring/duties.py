@@ -8,10 +8,10 @@ from include.ledger import Ledger
 from include.ledger.changes import PLATFORM
 from include.ledger.host import drop_samples, list_samples, record_sample
 from include.ledger.incidents import open_incident, resolve_key
-from include.ledger.objectives import Tally, drop_counts, forget_objectives, record_counts
+from include.ledger.objectives import Tally, drop_counts, record_counts
 from include.ledger.plans import find_plans
 from include.monitoring.channels import Channel, open_channels
-from include.monitoring.consequences import WATCHER, settle_objective
+from include.monitoring.consequences import WATCHER, drop_unpromised, settle_objective
 from include.monitoring.counting import LogCounter
 from include.monitoring.escalation import escalate_overdue
 from include.monitoring.host import FULL, HostSampler, forecast
@@ -87,16 +87,14 @@ class Duties:
 
     def measure_objectives(self, now: datetime) -> None:
         """Count what was answered, hold every project against its objectives, and do what follows."""
+        failed: Exception | None = None
         for project in self._projects:
-            policy = project.monitoring.objectives
-            self._counter(project.name, policy.max_latency_ms).count(now)
-            count_freshness(project, self._ledger, now)
-            forget_objectives(self._ledger, project.name, set(policy.targets))
-            labelled = read_performance_series(self._store, project.name, now - timedelta(days=policy.days))
-            for objective in policy.targets:
-                report, urgent = measure_objective(project, objective, self._ledger, labelled, now)
-                newest = next((one for one in reversed(labelled) if one.labelled), None)
-                settle_objective(project, report, self._ledger, urgent=urgent, newest=newest)
+            try:
+                self._measure(project, now)
+            except Exception as error:  # noqa: BLE001 - the others are measured all the same
+                failed = error
+        if failed:
+            raise failed
 
     def escalate(self, now: datetime) -> None:
         """Hand on incidents that nobody has taken on; those of the platform along the first path there is."""
@@ -120,6 +118,17 @@ class Duties:
         """Forget what nobody looks at any more."""
         drop_samples(self._ledger, now - KEPT_SAMPLES)
         drop_counts(self._ledger, now - KEPT_COUNTS)
+
+    def _measure(self, project: Project, now: datetime) -> None:
+        policy = project.monitoring.objectives
+        self._counter(project.name, policy.max_latency_ms).count(now)
+        count_freshness(project, self._ledger, now)
+        drop_unpromised(project, self._ledger)
+        labelled = read_performance_series(self._store, project.name, now - timedelta(days=policy.days))
+        for objective in policy.targets:
+            report, urgent = measure_objective(project, objective, self._ledger, labelled, now)
+            newest = next((one for one in reversed(labelled) if one.labelled), None)
+            settle_objective(project, report, self._ledger, urgent=urgent, newest=newest)
 
     def _counter(self, project: str, max_latency_ms: float) -> LogCounter:
         key = (project, max_latency_ms)

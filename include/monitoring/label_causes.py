@@ -40,27 +40,17 @@ def explain_by_labels(
     if lost <= 0 or binomtest(right, len(labels), certified, alternative="less").pvalue > SURPRISE:
         return []
     unexplained = float(np.clip((expected - accuracy) / lost, 0, 1))
+    said = f"{len(labels) - right} of {len(labels)} labels contradict the answers, certified are {1 - certified:.0%}"
     attainable = max(_learnable(labelled, labels), accuracy)
     ruled = float(np.clip((attainable - accuracy) / lost, 0, 1))
-    said = f"{len(labels) - right} of {len(labels)} labels contradict the answers, certified are {1 - certified:.0%}"
     moved = _name_moves(labelled.answers, labels, classes)
+    rule = f"{said}; the labels follow a rule that would get {attainable:.0%} of them right: {moved}"
+    noise = f"{said}; images that look alike are labelled differently"
+    best, name = min(attainable, certified), "labels: contradict each other"
     return [
-        Explanation(
-            "concept_change",
-            f"labels: {moved}",
-            unexplained * ruled,
-            f"{said}; the labels follow a rule that would get {attainable:.0%} of them right: {moved}",
-            accuracy,
-            min(attainable, certified),
-        ),
-        Explanation(
-            "label_noise",
-            "labels: contradict each other",
-            unexplained * (1 - ruled),
-            f"{said}; images that look alike are labelled differently",
-            certified,  # The labels are worse; the model is not.
-            certified,
-        ),
+        Explanation("concept_change", f"labels: {moved}", unexplained * ruled, rule, accuracy, best),
+        # The labels are worse; the model is not.
+        Explanation("label_noise", name, unexplained * (1 - ruled), noise, certified, certified),
     ]
 
 

@@ -75,7 +75,8 @@ def deliver_due(
     """
     due = list_due(ledger, now)
     opened = channels() if due else []
-    return sum(_deliver(ledger, one, opened, policies.get(one.project, NotifyPolicy()), now) for one in due)
+    silent: set[str] = set()
+    return sum(_deliver(ledger, one, opened, policies.get(one.project, NotifyPolicy()), now, silent) for one in due)
 
 
 def _queue(
@@ -119,7 +120,11 @@ def _find_due(
 def _was_told(ledger: Ledger, incident: IncidentReport, told: Told) -> bool:
     if not told.is_new(f"{_name(incident.id, 'resolved')}?"):
         return False
-    found = (find_notification(ledger, _name(incident.id, severity)) for severity in SEVERITIES)
+    try:
+        found = [find_notification(ledger, _name(incident.id, severity)) for severity in SEVERITIES]
+    except Exception:
+        told.forget(f"{_name(incident.id, 'resolved')}?")
+        raise
     return any(one is not None and one.outcome == TOLD for one in found)
 
 
@@ -131,14 +136,27 @@ def _find_incident(ledger: Ledger, one: Notification) -> IncidentReport | None:
         return None
 
 
-def _deliver(ledger: Ledger, one: Notification, channels: list[Channel], policy: NotifyPolicy, now: datetime) -> bool:
+def _deliver(
+    ledger: Ledger,
+    one: Notification,
+    channels: list[Channel],
+    policy: NotifyPolicy,
+    now: datetime,
+    silent: set[str],
+) -> bool:
     incident = _find_incident(ledger, one)
     if incident and incident.resolved_at and not one.key.endswith("/resolved"):
         settle(ledger, one.id, "it had ended before it was told")
         return False
     concerned = {*policy.tags, *([incident.owner] if incident else [])}
     wanted = [channel for channel in channels if not channel.tags or channel.tags & concerned]
-    done = [deliver_once(ledger, one.id, channel.name, partial(_send, channel, one)) for channel in wanted]
+    done = []
+    for channel in wanted:
+        # One that takes nothing may cost its time once a look, not once a notice.
+        send = partial(_send, channel, one)
+        done.append(channel.name not in silent and deliver_once(ledger, one.id, channel.name, send))
+        if not done[-1]:
+            silent.add(channel.name)
     age = now - one.recorded_at
     if all(done):
         settle(ledger, one.id, TOLD if done else "no channel is for it")

@@ -39,7 +39,8 @@ def _answer(decision: ActionDecision, ledger: Ledger) -> RetrainingRequest:
     return RetrainingRequest(
         project=episode.project,
         episode=episode.id,
-        occasion=name_incident(episode.id),
+        # A person's choice is an occasion of its own: the policy may have been answered before.
+        occasion=name_incident(episode.id) + chosen,
         reason=f"{episode.trigger}, episode {episode.id}: {cause}{chosen}",
         trigger=episode.trigger,
         mode=decision.mode,

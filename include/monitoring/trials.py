@@ -40,7 +40,7 @@ class Bench:
         # Both sides of the difference are of the same images, so that it does not matter which these are.
         made = self._shift.place(damaged) - self._places
         share, affected = self._shift.explain(made.mean(axis=0), float(made.var(axis=0).sum()) / len(made))
-        return share * (1 + affected) / 2, affected, damaged
+        return share * (1 + 2 * affected) / 3, affected, damaged
 
 
 class Trial:
@@ -99,8 +99,8 @@ class Trial:
         share, affected, damaged = self._all.score(parts)
         right = float((damaged.answers == self._all.labels).mean())
         evidence = (
-            f"{name}: done to {len(damaged)} known images, it makes {share:.0%} of the difference; the model then gets "
-            f"{right:.0%} of them right"
+            f"{name}: done to {len(damaged)} known images, it accounts for {share:.0%} of the difference; the model then "
+            f"gets {right:.0%} of them right"
         )
         accuracy = self._certified * (1 - affected) + min(right, self._certified) * affected
         return Explanation(outward[0].kind.cause, name, share, evidence, accuracy, self._certified)

@@ -73,7 +73,7 @@ class Watcher:
             self._note_ledger_is_back(now)
             for duty, pause in self._plan:
                 self._do(duty, pause, now)
-        elif self._losses == MISSES:
+        elif self._losses >= MISSES and self._lost_at is None:
             self._tell_ledger_is_lost(now)
         if self._beat:
             write_atomically(self._beat, f"{now.isoformat()}\n".encode())
@@ -82,6 +82,10 @@ class Watcher:
     def _take_lease(self) -> None:
         try:
             take_lease(self._ledger, WATCHER, self._holder, LEASE_SECONDS)
+        except LeaseHeldError:
+            # The ledger answers; whoever holds the lease says so.
+            self._lost_at, self._losses = None, 0
+            raise
         except ServiceUnavailableError:
             self._losses += 1
             raise

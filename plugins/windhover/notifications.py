@@ -66,6 +66,7 @@ def _open_incident(context: "Context", error: BaseException | str | None) -> Non
     ledger, evidence = LedgerHook().open_ledger(), _describe(context, error)
     before = find_unresolved(ledger, project, key)
     impact, urgency = LEVELS[evidence["handling"]]
+    runs = {_name_place(context), *(before.evidence.get("runs", []) if before else [])}
     open_incident(
         ledger,
         project,
@@ -76,9 +77,15 @@ def _open_incident(context: "Context", error: BaseException | str | None) -> Non
         urgency=urgency,
         runbook=f"docs/runbook.md#{_stem(context)}",
         owner=context["task"].owner,
-        evidence={**evidence, "runs": sorted({run, *(before.evidence.get("runs", []) if before else [])})},
+        evidence={**evidence, "runs": sorted(runs)},
         who=f"{context['dag_run'].dag_id}/{run}",
     )
+
+
+def _name_place(context: "Context") -> str:
+    """Name the run, and of a mapped task which one: that another one recovered says nothing of it."""
+    run, index = context["dag_run"].run_id, context["task_instance"].map_index
+    return run if index is None or index < 0 else f"{run}[{index}]"
 
 
 def _settle_incident(context: "Context") -> None:
@@ -88,10 +95,10 @@ def _settle_incident(context: "Context") -> None:
     ledger = LedgerHook().open_ledger()
     found = find_unresolved(ledger, project, key)
     runs = found.evidence.get("runs", []) if found else []
-    if found is None or run not in runs:
+    if found is None or _name_place(context) not in runs:
         return
     who, attempt = f"{context['dag_run'].dag_id}/{run}", context["task_instance"].try_number
-    if runs == [run]:
+    if runs == [_name_place(context)]:
         resolve_key(ledger, project, key, who=who, why=f"attempt {attempt} of the run succeeded")
     else:
         add_note(ledger, found.id, who=who, what=f"attempt {attempt} of this run succeeded; others have failed, too")

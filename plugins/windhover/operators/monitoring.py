@@ -34,11 +34,9 @@ class ProfilePredictionsOperator(StageOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         from include.monitoring.profile import profile_predictions
-        from include.monitoring.series import record_profile
 
-        start, end, store = read_moment(self.start), read_moment(self.end), self.open_store()
-        report = profile_predictions(self.read_project(), start, end, store)
-        record_profile(store, report)
+        start, end = read_moment(self.start), read_moment(self.end)
+        report = profile_predictions(self.read_project(), start, end, self.open_store())
         return report.model_dump(mode="json")
 
 
@@ -92,12 +90,10 @@ class MeasurePerformanceOperator(StageOperator):
         from include.contracts import DriftReport, ProfileReport
         from include.monitoring.episodes import record_window, report_unfair
         from include.monitoring.performance import measure_performance
-        from include.monitoring.series import record_performance
 
-        project, store = self.read_project(), self.open_store()
+        project = self.read_project()
         profile, drift = ProfileReport.model_validate(self.profile), DriftReport.model_validate(self.drift)
-        report = measure_performance(project, profile, store, drift)
-        record_performance(store, report)
+        report = measure_performance(project, profile, self.open_store(), drift)
         if not is_backfill(context):
             record_window(project, report, self.open_ledger())
             report_unfair(project, report, self.open_ledger(), context["run_id"])
@@ -163,6 +159,7 @@ class DecideActionOperator(StageOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         from include.contracts import DiagnosisReport, PerformanceReport
+        from include.ledger.episodes import find_episode
         from include.monitoring.decision import decide_action, override_action
         from include.monitoring.episodes import settle_action
 
@@ -171,6 +168,8 @@ class DecideActionOperator(StageOperator):
         form, person = context["params"], context["dag_run"].triggering_user_name
         if form["action"]:
             decision = override_action(decision, form["action"], project, who=person or "somebody", why=form["reason"])
+        elif (standing := find_episode(self.open_ledger(), decision.episode).decision) and standing.overridden_by:
+            decision = standing
         incident = settle_action(decision, diagnosis, project, self.open_ledger(), context["run_id"])
         told = f"; incident {incident}" if incident else ""
         self.log.info("%s: %s%s", decision.action, "; ".join(decision.reasons), told)

@@ -34,8 +34,9 @@ def read_document(name: str) -> str:
     :param name: Path below `docs/`.
     :raises ArtifactNotFoundError: there is none.
     """
-    path = FOLDER / name
-    if ".." in path.parts or path.suffix != ".md" or not path.is_file():
+    folder = FOLDER.resolve()
+    path = folder if "\0" in name else (folder / name).resolve()
+    if not path.is_relative_to(folder) or path.suffix != ".md" or not path.is_file():
         raise ArtifactNotFoundError(f"no page {name!r} in the documentation of this installation, docs/")
     return path.read_text()
 

@@ -1,6 +1,6 @@
 """The evidence pages inside the Airflow web UI: datasets, lineage, models, rollouts, the audit chain, reports.
 
-Every route asks for a signed-in Airflow user. Reports show names that came with the data, so a page runs in a sandbox:
+Every route asks for a signed-in Airflow user, who may see the project's DAGs. Reports show names that came with the data, so a page runs in a sandbox:
 its scripts cannot reach the Airflow session of the person who reads it. Our own pages have no scripts at all, but for
 the overview, whose scripts are the files beside it.
 """
@@ -8,7 +8,7 @@ the overview, whose scripts are the files beside it.
 import mimetypes
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
@@ -16,6 +16,7 @@ from pydantic import AfterValidator
 
 from include.contracts import Digest, PartitionKey
 from include.errors import ServiceUnavailableError, WindhoverError
+from include.ledger.changes import PLATFORM
 from include.project import load_projects
 from include.settings import load_settings
 from windhover.ui.actions import Number, ProjectName
@@ -30,6 +31,7 @@ from windhover.ui.models import render_models, render_project_models, render_ver
 from windhover.ui.overview_pages import router as overview
 from windhover.ui.places import open_ledger, open_store, read_project
 from windhover.ui.quarantine import render_quarantine
+from windhover.ui.rights import may_look
 from windhover.ui.rollouts import render_project_rollouts, render_rollouts
 from windhover.ui.static import KINDS, locate_file, name_file
 from windhover.ui.templates import render
@@ -62,8 +64,13 @@ def make_app() -> FastAPI:
     """Build the app Airflow's API server mounts under `/windhover`."""
     from airflow.api_fastapi.core_api.security import get_user
 
-    signed_in = [Depends(get_user)]
-    app = FastAPI(title="Windhover evidence", openapi_url=None, dependencies=signed_in)
+    def require_look(request: Request, user: Annotated[Any, Depends(get_user)]) -> None:
+        """Let nobody look at a project whose DAGs Airflow's roles do not let them see."""
+        project = request.path_params.get("project") or request.path_params.get("address", "").partition("/")[0]
+        if project and project != PLATFORM and not may_look(user, project):
+            raise HTTPException(403, f"your role may not look at {project}")
+
+    app = FastAPI(title="Windhover evidence", openapi_url=None, dependencies=[Depends(require_look)])
     app.get("/reports/{address:path}")(show_report)
     app.get("/catalogue")(show_catalogue)
     app.get("/datasets/{project}")(show_dataset)

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.planted_causes import END, START, Window, log_window, plant, publish_images, publish_release
+from benchmarks.planted_causes import plant
+from benchmarks.planted_release import END, START, Window, log_window, publish_images, publish_release
 from include.contracts import DiagnosisReport, DriftReport, PerformanceReport
 from include.monitoring import diagnosis as diagnosing
 from include.monitoring.diagnosis import diagnose
@@ -124,7 +125,8 @@ def test_an_empty_window_is_no_error(ground, store):
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_few_answers_are_no_error(ground, store, send, size):
+def test_few_answers_are_no_error(ground, store, send, size, monkeypatch):
+    monkeypatch.setattr(diagnosing, "TRYING_SECONDS", 0.5)
     window, _ = plant("lighting", ground.live, 0)
     drift = send(Window(window.images[:size], window.labels[:size], window.said[:size]), labelled=size)
     assert diagnose(ground.project, 1, drift, None, store).scores

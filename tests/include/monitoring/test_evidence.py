@@ -3,7 +3,8 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from benchmarks.planted_causes import CLASSES, END, START, log_window, plant, publish_images, publish_release
+from benchmarks.planted_causes import plant
+from benchmarks.planted_release import CLASSES, END, START, log_window, publish_images, publish_release
 from include.monitoring import evidence as gathering
 from include.monitoring.evidence import gather_evidence, read_answers, read_labels
 from include.predictions import append_rows

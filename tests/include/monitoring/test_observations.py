@@ -2,7 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks.planted_causes import CLASSES, log_window, plant, publish_images, publish_release
+from benchmarks.planted_causes import plant
+from benchmarks.planted_release import CLASSES, log_window, publish_images, publish_release
 from include.monitoring.evidence import read_answers
 from include.monitoring.observations import (
     Sample,

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks.planted_causes import START, log_window, plant, publish_release
+from benchmarks.planted_causes import plant
+from benchmarks.planted_release import START, log_window, publish_release
 from include.errors import ArtifactNotFoundError, ContractViolationError
 from include.monitoring.evidence import read_answers
 from include.monitoring.relabelling import choose_images, choose_rows, record_labels

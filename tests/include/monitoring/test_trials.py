@@ -2,7 +2,8 @@ import time
 
 import pytest
 
-from benchmarks.planted_causes import log_window, plant, publish_images, publish_release
+from benchmarks.planted_causes import plant
+from benchmarks.planted_release import log_window, publish_images, publish_release
 from include.monitoring.evidence import gather_evidence
 from include.monitoring.faults import Fault, list_faults
 from include.monitoring.shift import Shift

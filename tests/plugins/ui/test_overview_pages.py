@@ -28,7 +28,7 @@ def test_one_page_tells_it_all(browser, told_story, airflow):
         "The judge says <b>continue</b> at step 1, after 212 requests of the candidate.",
         "expected +17.0 points",
         "-20 % left",
-        "Version 3</b></a> of 3, published",
+        "Version 3</b></a>, published",
         "/windhover/datasets/digits/diff?before=2&amp;after=3",
         "disk 78% full, in 3.7 h if it goes on like this",
         "monitor_model is 20 minutes late",

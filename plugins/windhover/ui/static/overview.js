@@ -8,6 +8,7 @@ const pause = document.querySelector("#pause");
 const shown = new Map();
 let figures = {};
 let paused = false;
+let asking = false;
 
 function isBusy(panel) {
   // What somebody types, or has opened to act, is not taken from under their hands.
@@ -66,7 +67,9 @@ function show(live) {
 }
 
 async function refresh() {
-  if (paused || document.hidden) { return; }
+  // A server that takes longer than the pause is not asked twice at once.
+  if (paused || document.hidden || asking) { return; }
+  asking = true;
   try {
     const answer = await fetch(main.dataset.live, { headers: { Accept: "application/json" } });
     if (answer.status === 401) { tell("signed out; open Airflow anew", true); return; }
@@ -74,6 +77,8 @@ async function refresh() {
     show(await answer.json());
   } catch {
     tell("not up to date: the server does not answer", true);
+  } finally {
+    asking = false;
   }
 }
 
