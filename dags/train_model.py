@@ -120,8 +120,8 @@ def make_dag(project: Project):
             **learning,
         )
         # A teardown runs whatever happened, and the run still fails where the training did.
-        settle_training = # Until it is done, no other training is asked for: it waits for a ledger that is away, for hours.
-        SettleTrainingOperator(task_id="settle_training", project=values, model=TRAINED, retries=30)
+        # Until it is done, no other training is asked for: it waits for a ledger that is away, for hours.
+        settle_training = SettleTrainingOperator(task_id="settle_training", project=values, model=TRAINED, retries=30)
         run_trials >> [cross_validate, train_candidate]
         train_candidate >> settle_training.as_teardown()
 

@@ -13,6 +13,8 @@ from include.ledger.incidents import resolve_key
 from include.ledger.tables import episode_windows, episodes
 
 Evidence = DriftReport | PerformanceReport
+# Key of the incident of slices that the model in service serves worse than the one certified.
+UNFAIR = "unfair slices"
 
 
 def open_episode(ledger: Ledger, found: Evidence) -> int:
@@ -140,6 +142,7 @@ def close_episodes(ledger: Ledger, project: str, outcome: str = "a new model ser
     with ledger.begin() as connection:
         over = _close(connection, episodes.c.project == project, outcome)
     _resolve_incidents(ledger, project, over, outcome)
+    resolve_key(ledger, project, UNFAIR, who="monitoring", why=outcome)
 
 
 def close_answered_episode(ledger: Ledger, project: str, outcome: str = "no better model came of it") -> None:

@@ -21,7 +21,7 @@ from include.monitoring.post_mortem import write_missing
 from include.monitoring.series import read_performance_series
 from include.monitoring.services import START_SECONDS, Change, Vitals, ask_replicas, ask_services, probe_projects
 from include.monitoring.timeline import watch_changes
-from include.project import Project, load_projects
+from include.project import NotifyPolicy, Project, load_projects
 from include.settings import Settings
 
 KEPT_SAMPLES, KEPT_COUNTS = timedelta(days=8), timedelta(days=91)
@@ -111,6 +111,8 @@ class Duties:
     def notify(self, now: datetime) -> None:
         """Tell what is to be told."""
         policies = {project.name: project.monitoring.notify for project in self._projects}
+        # What is the matter with the platform concerns everybody.
+        policies[PLATFORM] = NotifyPolicy(tags=tuple({tag for one in policies.values() for tag in one.tags}))
         queue_incidents(self._ledger, policies, self._told, now)
         deliver_due(self._ledger, lambda: self.channels, policies, now)
 

@@ -3,6 +3,7 @@
 from include.contracts import ActionDecision, DiagnosisReport, DriftReport, EpisodeReport, PerformanceReport
 from include.ledger import Ledger
 from include.ledger.episodes import (
+    UNFAIR,
     answer_episode,
     calm_episode,
     find_open_episode,
@@ -83,12 +84,15 @@ def report_unfair(project: Project, performance: PerformanceReport, ledger: Ledg
         ledger,
         project.name,
         kind="unfair",
-        key="unfair slices",
-        title=f"served worse than certified: {'; '.join(performance.unfair)}",
+        key=UNFAIR,
+        title=f"slices are served worse than certified: {len(performance.unfair)}",
         impact="medium",
         urgency="medium",
         runbook=RUNBOOK,
         owner=project.owner,
-        evidence={"slices": [one.model_dump(mode="json") for one in performance.slices]},
+        evidence={
+            "summary": "; ".join(performance.unfair),
+            "slices": [one.model_dump(mode="json") for one in performance.slices],
+        },
         who=run,
     )

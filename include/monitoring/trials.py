@@ -99,8 +99,8 @@ class Trial:
         share, affected, damaged = self._all.score(parts)
         right = float((damaged.answers == self._all.labels).mean())
         evidence = (
-            f"{name}: done to {len(damaged)} known images, it accounts for {share:.0%} of the difference; the model then "
-            f"gets {right:.0%} of them right"
+            f"{name}: done to {len(damaged)} known images, it accounts for {share:.0%} of the difference; the model "
+            f"then gets {right:.0%} of them right"
         )
         accuracy = self._certified * (1 - affected) + min(right, self._certified) * affected
         return Explanation(outward[0].kind.cause, name, share, evidence, accuracy, self._certified)

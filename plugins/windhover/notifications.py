@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from include.contracts import IncidentKind, Level
 
 MOST_LETTERS = 300
-# Told elsewhere: the judge opens the incident of its rollout, and a newer attempt goes on for one that was overtaken.
-SETTLED = (RolloutFailedError, StaleAttemptError)
+# Told elsewhere: the judge opens the incident of its rollout.
+JUDGE = "judge_rollout"
 # Impact and urgency, by what was done about the error before the task gave up.
 LEVELS: "dict[Handling, tuple[Level, Level]]" = {
     "retry": ("medium", "high"),
@@ -38,7 +38,9 @@ def report_failure(context: "Context") -> None:
     A task that fails in several runs is one incident, which names them. What goes wrong here is logged.
     """
     error = context.get("exception")
-    if not isinstance(error, SETTLED):
+    judged = isinstance(error, RolloutFailedError) and context["task"].task_id == JUDGE
+    # A newer attempt goes on for one that was overtaken.
+    if not judged and not isinstance(error, StaleAttemptError):
         with _saying_so_without_ledger():
             _open_incident(context, error)
 

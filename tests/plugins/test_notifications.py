@@ -39,11 +39,11 @@ class Failing(BaseOperator):
 def run(api_server, project, ledger_connection):
     """Run a task of `train_model` with Airflow's own runner, as its last attempt unless told otherwise."""
 
-    def execute(error=None, run_id="run 1", attempt=4, map_index=-1):
+    def execute(error=None, run_id="run 1", attempt=4, map_index=-1, task_id="train_candidate"):
         with DAG("digits.train_model", schedule=None, **dag_defaults(project)) as dag:
-            Failing(task_id="train_candidate", error=error)
+            Failing(task_id=task_id, error=error)
         described = make_run(dag.dag_id).model_copy(update={"run_id": run_id})
-        ti, context = start_task(dag, "train_candidate", described, map_index=map_index)
+        ti, context = start_task(dag, task_id, described, map_index=map_index)
         ti.try_number = attempt
         ti._ti_context_from_server.should_retry = attempt < 4
         with play(api_server):
@@ -79,10 +79,18 @@ def test_a_failed_task_is_an_incident(run, ledger, project, error, kind, severit
     assert found.timeline[-1].who == "digits.train_model/run 1"
 
 
-@pytest.mark.parametrize("error", [RolloutFailedError("taken back"), StaleAttemptError("overtaken")])
-def test_what_somebody_else_settles_is_none(run, ledger, error):
-    assert run(error) == "failed"
+@pytest.mark.parametrize(
+    ("error", "task_id"),
+    [(RolloutFailedError("taken back"), "judge_rollout"), (StaleAttemptError("overtaken"), "train_candidate")],
+)
+def test_what_somebody_else_settles_is_none(run, ledger, error, task_id):
+    assert run(error, task_id=task_id) == "failed"
     assert list_incidents(ledger, None, 9) == []
+
+
+def test_a_rollout_that_fails_where_nobody_judges_is_one(run, ledger):
+    assert run(RolloutFailedError("frozen"), task_id="roll_out") == "failed"
+    assert [one.key for one in list_incidents(ledger, None, 9)] == ["task/train_model/roll_out"]
 
 
 def test_what_is_tried_again_is_none_yet(run, ledger):
@@ -94,7 +102,15 @@ def test_several_runs_and_shards_are_one_incident(run, ledger):
     for name, shard in (("run 2", 0), ("run 1", -1), ("run 2", 1)):
         run(ContractViolationError("no such setting"), run_id=name, map_index=shard)
     (found,) = list_incidents(ledger, None, 9)
-    assert (found.seen, found.evidence["runs"]) == (3, ["run 1", "run 2"])
+    assert (found.seen, found.evidence["runs"]) == (3, ["run 1", "run 2[0]", "run 2[1]"])
+
+
+def test_a_shard_that_recovers_says_nothing_of_another(run, ledger):
+    run(ContractViolationError("no such setting"), map_index=0)
+    assert run(map_index=1, attempt=2) == "success"
+    assert [one.state for one in list_incidents(ledger, None, 9)] == ["open"]
+    assert run(map_index=0, attempt=5) == "success"
+    assert [one.state for one in list_incidents(ledger, None, 9)] == ["resolved"]
 
 
 def test_a_run_that_recovers_resolves_it(run, ledger):

@@ -3,7 +3,6 @@
 Airflow's roles say who may; a deed is kept with the name of who did it.
 """
 
-import secrets
 from typing import Annotated
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
@@ -114,11 +113,11 @@ def open_incident(project: ProjectName, title: Line, impact: Chosen, urgency: Ch
         open_ledger(),
         project,
         kind="manual",
-        key=f"manual/{secrets.token_hex(8)}",
+        key=f"manual/{title}",
         title=title,
         impact=impact,
         urgency=urgency,
-        runbook="docs/incidents.md",
+        runbook="docs/incidents.md#opened-by-hand",
         owner=read_project(project).owner,
         who=actor.get_name(),
     )

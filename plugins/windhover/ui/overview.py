@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from include.errors import WindhoverError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from include.contracts import (
         DatasetRef,
         DriftReport,
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from include.registry.standing import VersionStanding
     from include.storage import Store
     from windhover.ui.rollouts import ProjectRollouts
+
+    Report = TypeVar("Report", DriftReport, PerformanceReport)
 
 SHOWN = 8
 PLANS = 200
@@ -124,6 +129,18 @@ class Overview:
         from include.monitoring.series import read_performance_series
 
         return read_performance_series(self.store, self.project.name, self.since, POINTS)
+
+    @cached_property
+    def crowned_at(self) -> datetime | None:
+        """Since when the release in service answers; None while none does."""
+        if self.service.now is None:
+            return None
+        plans = [(one.at, one.plan and one.plan.champion) for one in self.service.revisions]
+        return min(at for at, _ in takewhile(lambda one: one[1] == plans[0][1], plans))
+
+    def of_champion(self, reports: "Sequence[Report]") -> "list[Report]":
+        """Keep the windows that the champion answered: what one before it did is the past."""
+        return [one for one in reports if self.crowned_at is None or one.end > self.crowned_at]
 
     @property
     def windows(self) -> "list[Window]":

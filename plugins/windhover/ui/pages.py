@@ -1,8 +1,8 @@
 """The evidence pages inside the Airflow web UI: datasets, lineage, models, rollouts, the audit chain, reports.
 
-Every route asks for a signed-in Airflow user, who may see the project's DAGs. Reports show names that came with the data, so a page runs in a sandbox:
-its scripts cannot reach the Airflow session of the person who reads it. Our own pages have no scripts at all, but for
-the overview, whose scripts are the files beside it.
+Every route asks for a signed-in Airflow user, who may see the project's DAGs. Reports show names that came with the
+data, so a page runs in a sandbox: its scripts cannot reach the Airflow session of the person who reads it. Our own
+pages have no scripts at all, but for the overview, whose scripts are the files beside it.
 """
 
 import mimetypes

@@ -82,7 +82,7 @@ def _tell_processes(view: "Overview") -> Iterator[Sentence]:
 
 
 def _tell_accuracy(view: "Overview") -> Iterator[Sentence]:
-    measured = next((one for one in reversed(view.performances) if one.accuracy is not None), None)
+    measured = next((one for one in reversed(view.of_champion(view.performances)) if one.accuracy is not None), None)
     if measured is None or measured.accuracy is None:
         return
     certified = "" if measured.certified is None else f", certified with {100 * measured.certified:.1f} %"
@@ -97,7 +97,7 @@ def _tell_accuracy(view: "Overview") -> Iterator[Sentence]:
 def _tell_drift(view: "Overview") -> Iterator[Sentence]:
     episode = view.episode
     if episode is None:
-        last = view.drifts[-1] if view.drifts else None
+        last = next(reversed(view.of_champion(view.drifts)), None)
         if last and last.verdict == "stable":
             yield Sentence("good", "Live images look like those the model was certified on.")
         return

@@ -145,6 +145,20 @@ def test_what_a_person_chooses_is_audited_once_and_answered_anew(ledger: Ledger,
     assert (found.diagnosis.name, found.decision, found.state) == ("camera: blurred lens", chosen, "requested")
 
 
+@pytest.mark.parametrize(
+    ("action", "state"), [("retrain", "closed"), ("fix_source", "requested"), ("ignore", "requested")]
+)
+def test_a_rejected_candidate_ends_no_episode_that_no_training_answers(
+    ledger: Ledger, make_drift: MakeDrift, action: str, state: str
+):
+    number = open_episode(ledger, make_drift())
+    record_diagnosis(ledger, DiagnosisReport(**DIAGNOSIS, episode=number, scores={"camera_fault": 1.0}))
+    record_action(ledger, ActionDecision(**DECISION | {"action": action}, episode=number))
+    answer_episode(ledger, number, "run 1")
+    close_answered_episode(ledger, "digits")
+    assert find_episode(ledger, number).state == state
+
+
 def test_an_unknown_number_is_said(ledger: Ledger):
     with pytest.raises(ArtifactNotFoundError, match="no episode 7"):
         find_episode(ledger, 7)

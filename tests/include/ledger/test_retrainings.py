@@ -48,7 +48,8 @@ def test_an_occasion_is_answered_once_and_told_again_to_who_asked(ledger: Ledger
     )
     train(ledger, "schedule 2026-03-01", "train 1")
     end_retraining(ledger, "digits", "train 1", "trained")
-    assert ask(ledger, "schedule 2026-03-01") is None
+    # Its request has arrived: a run that is cleared later starts no second training.
+    assert ask(ledger, "schedule 2026-03-01").why.endswith("was answered by monitor 1 already")
     assert len(list_retrainings(ledger, "digits")) == 1
 
 
@@ -111,6 +112,15 @@ def test_a_lost_request_opens_its_episode_again(ledger: Ledger, make_drift: Call
     assert find_last_end(ledger, "digits") is None
     assert ask(ledger, "episode 1", "monitor 2", episode=episode) is None
     assert [one.asked_by for one in list_retrainings(ledger, "digits")] == ["monitor 2", "monitor 1"]
+
+
+def test_a_training_that_never_told_its_end_holds_the_others_up_for_a_week_at_most(ledger: Ledger):
+    train(ledger, "run 1", "train 1", trigger="new_data")
+    age(ledger, "began_at", timedelta(days=6))
+    assert reclaim_lost(ledger, "digits") == []
+    age(ledger, "began_at", timedelta(days=8))
+    assert reclaim_lost(ledger, "digits") == ["run 1"]
+    assert ask(ledger, "two") is None
 
 
 def test_a_run_that_begins_gives_up_what_another_never_ended(ledger: Ledger):

@@ -31,6 +31,11 @@ def test_nothing_but_the_documentation_is_shown(browser, page):
     assert browser.get(f"/windhover/docs/{page}").status_code in {404, 422}
 
 
+def test_no_path_of_the_machine_is_a_page(browser, tmp_path):
+    (tmp_path / "notes.md").write_text("private")
+    assert browser.get(f"/windhover/docs/{tmp_path / 'notes.md'}").status_code == 404
+
+
 def test_markdown_of_strangers_runs_and_fetches_nothing():
     page = render_markdown("<script>x</script> [a](javascript:x) ![b](http://elsewhere/b.png) <img onerror=x>")
     assert re.findall(r"<(?!/|p\b)\S+", page) == ["<a"]
