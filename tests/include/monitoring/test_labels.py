@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import numpy as np
+import pytest
 
 from include.monitoring.labels import choose_window, read_labelled, tell_hours, tell_right
 from include.monitoring.profile import profile_predictions
@@ -30,7 +31,7 @@ def test_a_label_finds_its_answer_at_any_delay_and_the_last_of_several_counts(st
     found = read_labelled(project, profile, store)
     assert sorted(found["request_id"].to_pylist()) == [f"{PREFIX}-0", f"{PREFIX}-1"]
     assert tell_right(found).tolist() == [True, True]
-    assert np.diff(tell_hours(found)).tolist() == [72 - 1 / 60]
+    assert np.diff(tell_hours(found)) == pytest.approx(72 - 1 / 60)
 
 
 def test_a_window_keeps_what_was_asked_within_it(store, project, digit_rows, log_traffic):
