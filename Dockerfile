@@ -42,5 +42,7 @@ COPY deploy deploy
 COPY include include
 COPY plugins plugins
 COPY dags dags
+# The pages that an incident or a task names open in the browser.
+COPY docs docs
 RUN python -m compileall -q include plugins dags deploy
 USER windhover

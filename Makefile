@@ -6,10 +6,10 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST = $(BIN)/python -m pytest -q
+PYTEST = $(BIN)/python -m pytest -q --durations=15
 
 
-.PHONY: help demo up down status logs test lint types imports check-lock unit dags integration browser containers
+.PHONY: help demo up down status logs test checks lint types imports check-lock unit dags integration browser containers
 .PHONY: lock new-project compose-secrets environment
 
 help: ## Show this list
@@ -30,7 +30,10 @@ status: environment ## Show every part: state, uptime, restarts, memory, address
 logs: environment ## Follow the logs of all parts
 	@$(BIN)/python -m deploy.stack logs
 
-test: lint types imports check-lock unit dags integration ## Run every check and test below
+test: checks unit dags integration ## Run every check and test below
+
+checks: environment ## Check style, types, imports and the lock, two at a time
+	@$(MAKE) --jobs=2 lint types imports check-lock
 
 lint: environment ## Check style and formatting (ruff)
 	@$(BIN)/ruff check .

@@ -8,8 +8,10 @@ so its digest, stays the same. `clean_versions` removes versions older than `dat
 certified or serving model was made of, and what killed attempts left behind. `clean_staging` removes what ingestion
 staged and unpacked for days that were validated longer ago than that, and `clean_checkpoints` what trainings left that
 were given up. `retire_models` archives certified versions that are older than `registry.retire_days` and neither named,
-served nor held, each into a sealed bundle that can be asked again, and removes the originals. **Produces** no asset:
-nothing downstream runs.
+served nor held, each into a sealed bundle that can be asked again, and removes the originals. `clean_windows` removes
+what checks of `monitor_model` froze longer ago than `monitoring.performance.label_days`. `compare_explanations`
+holds what the answers to kept images rest on against the certified images; skipped where too few were kept.
+**Produces** no asset: nothing downstream runs.
 
 **Safe to clear and re-run:** what is joined or removed already is left alone.
 
@@ -26,7 +28,9 @@ from windhover.operators.maintenance import (
     CleanCheckpointsOperator,
     CleanStagingOperator,
     CleanVersionsOperator,
+    CleanWindowsOperator,
     CompactDatasetOperator,
+    CompareExplanationsOperator,
     RetireModelsOperator,
 )
 
@@ -50,6 +54,8 @@ def make_dag(project: Project):
         # By themselves: a version that cannot be archived must not keep the dataset from being cleaned.
         RetireModelsOperator(task_id="retire_models", project=values)
         CleanCheckpointsOperator(task_id="clean_checkpoints", project=values)
+        CleanWindowsOperator(task_id="clean_windows", project=values)
+        CompareExplanationsOperator(task_id="compare_explanations", project=values)
 
     maintain_platform()
 

@@ -1,5 +1,6 @@
 """Is every part really at work? Asked of the parts themselves, not of the supervisor."""
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +12,12 @@ import psutil
 from deploy.databases import is_answering
 from deploy.home import Home
 from deploy.launch import count_starts
-from deploy.parts import FRONT, name_parts, name_replicas
+from deploy.parts import FRONT, WATCHER, find_beat, name_parts, name_replicas
 from deploy.supervision import Supervisor
 
 MEBIBYTE = 1024 * 1024
+# The watcher looks every 15 s; where nothing answers, a look takes a while.
+LOOKS_SECONDS = 120
 # Airflow's parts that serve no address; the API server reports their heartbeats.
 HEARTBEATS = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 
@@ -55,6 +58,8 @@ def is_healthy(home: Home, info: dict[str, Any]) -> bool:
         return is_answering(home)
     if info["name"] in HEARTBEATS:
         return _beats(home, info["name"], datetime.fromtimestamp(info["start"], UTC))
+    if info["name"] == WATCHER:
+        return _has_looked(home, info["start"])
     if info["name"] in name_replicas(home.replicas):
         return _read_json("http://replica/healthz", home.find_socket(info["name"])) is not None
     return _read_json(_health_url(home, info["name"])) is not None
@@ -98,6 +103,14 @@ def _beats(home: Home, name: str, started: datetime) -> bool:
     latest = health[f"latest_{part}_heartbeat"]
     # The heartbeat of a process that has died since looks healthy for another half a minute.
     return health["status"] == "healthy" and datetime.fromisoformat(latest) >= started
+
+
+def _has_looked(home: Home, started: float) -> bool:
+    try:
+        looked = find_beat(home).stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return looked >= started and time.time() - looked < LOOKS_SECONDS
 
 
 def _read_json(url: str, socket: Path | None = None) -> httpx.Response | None:

@@ -153,6 +153,7 @@ class Home:
             "WINDHOVER_PROJECTS": str(self.settings.projects.absolute()),
             "WINDHOVER_MLFLOW_URI": self.mlflow_url,
             "WINDHOVER_SERVING_URI": self.serving_url,
+            "WINDHOVER_AIRFLOW_URI": self.airflow_url,
             "WINDHOVER_SERVING_REPLICAS": str(self.replicas or self.settings.serving_replicas),
             "WINDHOVER_TARGET": self.settings.target,
         }

@@ -53,8 +53,8 @@ governance:
   approval: auto          # or first_release, always: a human approves, and everything above needs an answer
 
 monitoring:
-  min_predictions: 60     # fewer in a window prove nothing
-  false_alarm_rate: 0.01  # of a healthy window
+  min_predictions: 60           # fewer in a window prove nothing
+  false_alarms_per_quarter: 1   # episodes of drift that is none, at most, on average
 """
 
 _DROP_FOLDER = """\

@@ -4,6 +4,7 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from deploy.airflow_environment import airflow_environment
 from deploy.credentials import Credentials
@@ -17,6 +18,7 @@ STACK_MARKER = "WINDHOVER_STACK"
 PART_MARKER = "WINDHOVER_PART"
 TOKEN = "WINDHOVER_SERVING_TOKEN"  # noqa: S105 - the name of a variable
 FRONT = "front"
+WATCHER = "watcher"
 _FOREIGN = ("AIRFLOW", "MLFLOW_", "PG", "WINDHOVER_", "PYTHON", "VIRTUAL_ENV")
 
 
@@ -24,7 +26,8 @@ _FOREIGN = ("AIRFLOW", "MLFLOW_", "PG", "WINDHOVER_", "PYTHON", "VIRTUAL_ENV")
 class Part:
     """One program under the supervisor.
 
-    :ivar needs_database: Whether it waits for PostgreSQL before it starts; serving starts from what it remembers.
+    :ivar needs_database: Whether it waits for PostgreSQL before it starts; serving starts from what it remembers, and
+        the watcher tells of PostgreSQL's absence.
     """
 
     name: str
@@ -53,6 +56,7 @@ def describe_parts(home: Home, credentials: Credentials) -> dict[str, Part]:
             for name in name_replicas(home.replicas)
         ),
         Part(FRONT, front_command(home), {}, home.serving_url, needs_database=False),
+        Part(WATCHER, _watcher_command(home), ledger | _name_channels(home), needs_database=False),
     ]
     return {part.name: part for part in parts if part.name in name_parts(home.replicas)}
 
@@ -60,12 +64,17 @@ def describe_parts(home: Home, credentials: Credentials) -> dict[str, Part]:
 def name_parts(replicas: int) -> tuple[str, ...]:
     """Return the names of all parts, in the order in which they are shown; no front where nothing is behind it."""
     airflow = ("api-server", "scheduler", "dag-processor", "triggerer")
-    return ("postgres", "mlflow", *airflow, *name_replicas(replicas), *([FRONT] if replicas else []))
+    return ("postgres", "mlflow", *airflow, *name_replicas(replicas), *([FRONT] if replicas else []), WATCHER)
 
 
 def name_replicas(replicas: int) -> tuple[str, ...]:
     """Return the names of the serving processes."""
     return tuple(f"serving-{number}" for number in range(1, replicas + 1))
+
+
+def find_beat(home: Home) -> Path:
+    """Return the file that the watcher writes after every look."""
+    return home.run / "watcher.beat"
 
 
 def shared_environment(home: Home) -> dict[str, str]:
@@ -109,3 +118,17 @@ def _mlflow_environment(home: Home) -> dict[str, str]:
 
 def _serving_command(home: Home, name: str) -> list[str]:
     return [sys.executable, "-m", "include.serving", "--name", name, "--socket", str(home.find_socket(name))]
+
+
+def _watcher_command(home: Home) -> list[str]:
+    return [sys.executable, "-m", "include.monitoring", "--beat", str(find_beat(home))]
+
+
+def _name_channels(home: Home) -> dict[str, str]:
+    """Name the channels for notifications: a file in the home, and those the owner has written down."""
+    urls = [f"notices://{quote(str(home.root / 'notifications.ndjson'))}"]
+    # Written by the owner, in Apprise's text format; addresses hold passwords.
+    owned = home.secrets / "notify_urls"
+    if owned.exists():
+        urls.append(owned.read_text())
+    return {"WINDHOVER_NOTIFY_URLS": "\n".join(urls)}

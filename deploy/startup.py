@@ -22,7 +22,7 @@ from deploy.errors import StackError
 from deploy.health import is_healthy
 from deploy.home import Home, private_umask, read_wanted_ports, read_wanted_replicas
 from deploy.launch import count_starts, starts_file
-from deploy.parts import FRONT, describe_parts, name_parts, name_replicas, shared_environment
+from deploy.parts import FRONT, WATCHER, describe_parts, name_parts, name_replicas, shared_environment
 from deploy.ports import check_ports
 from deploy.postgres import ensure_data_folder
 from deploy.processes import find_processes, reap
@@ -158,6 +158,7 @@ class _Startup:
         self._start(*name_replicas(self.home.replicas))
         if self.home.replicas:
             self._start(FRONT)
+        self._start(WATCHER)
 
     def _migrate(self, database: str, package: str, part: str, command: list[str]) -> None:
         installed = version(package)

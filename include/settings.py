@@ -26,10 +26,14 @@ class Settings(BaseSettings):
     )
     mlflow_uri: str = Field(default="http://127.0.0.1:5500", description="MLflow server.")
     serving_uri: str = Field(default="http://127.0.0.1:8090", description="Serving process.")
+    airflow_uri: str = Field(default="http://127.0.0.1:8080", description="Airflow's API server.")
     mlflow_public: str = Field(default="", description="MLflow as a browser reaches it; `mlflow_uri` unless set.")
     serving_public: str = Field(default="", description="Serving as a browser reaches it; `serving_uri` unless set.")
     serving_token: str = Field(default="", repr=False, description="Token that serving asks for; none unless set.")
     ledger_uri: str = Field(default="", description="SQLAlchemy URL of the ledger, for work outside Airflow.")
+    notify_urls: str = Field(
+        default="", repr=False, description="Channels for notifications: Apprise's text format, one URL a line."
+    )
     target: Literal["process", "docker"] = Field(default="process", description="Where releases are served.")
     serving_replicas: int = Field(default=2, ge=1, le=16, description="Serving processes of one set.")
     releases: str = Field(default="", description="Folder of releases that a container's image brings along.")

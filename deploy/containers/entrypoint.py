@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from deploy.containers.health import BEAT
 from deploy.containers.home import ContainerHome, open_container_home
 from deploy.errors import StackError
 
@@ -46,6 +47,13 @@ def _serving(home: ContainerHome) -> tuple[list[str], dict[str, str]]:
     }
 
 
+def _watcher(home: ContainerHome) -> tuple[list[str], dict[str, str]]:
+    return [sys.executable, "-m", "include.monitoring", "--beat", str(BEAT)], {
+        "WINDHOVER_LEDGER_URI": home.database_url("windhover"),
+        "WINDHOVER_NOTIFY_URLS": f"notices://{home.logs / 'notifications.ndjson'}\n{home.read_secret('notify_urls')}",
+    }
+
+
 def _airflow_environment(home: ContainerHome) -> dict[str, str]:
     # The image of the serving process has no Airflow.
     from deploy.containers.airflow_options import container_airflow_environment
@@ -59,6 +67,7 @@ PARTS: dict[str, Callable[[ContainerHome], tuple[list[str], dict[str, str]]]] = 
     "settings": _settings,
     "mlflow": _mlflow,
     "serving": _serving,
+    "watcher": _watcher,
 }
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ Runs every few seconds in every container, so it imports no Airflow.
 import json
 import socket
 import sys
+import time
 import urllib.request
+from pathlib import Path
 
 URLS = {
     "api-server": "http://127.0.0.1:8080/api/v2/version",
@@ -18,12 +20,17 @@ URLS = {
 HEARTBEATS = {"dag-processor": "dag_processor", "triggerer": "triggerer"}
 HEARTBEATS_URL = "http://api-server:8080/api/v2/monitor/health"
 SECONDS = 10
+# What the watcher writes after every look.
+BEAT = Path("/run/windhover/watcher.beat")
+LOOKS_SECONDS = 120
 
 
 def check_health(part: str) -> str:
     """Return why a part is not healthy, or nothing when it is."""
     if part == "worker":
         return _check_worker()
+    if part == "watcher":
+        return _check_beat()
     try:
         with urllib.request.urlopen(URLS.get(part, HEARTBEATS_URL), timeout=SECONDS) as answer:  # noqa: S310
             report = answer.read()
@@ -35,6 +42,14 @@ def check_health(part: str) -> str:
 def _check_heartbeat(part: str, report: bytes) -> str:
     status = json.loads(report)[HEARTBEATS[part]]["status"]
     return "" if status == "healthy" else f"{part} is {status}"
+
+
+def _check_beat() -> str:
+    try:
+        silent = time.time() - BEAT.stat().st_mtime
+    except FileNotFoundError:
+        return "watcher has not looked yet"
+    return "" if silent < LOOKS_SECONDS else f"watcher has not looked for {silent:.0f} s"
 
 
 def _check_worker() -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 FOLDER = Path(".secrets")
 ADMIN = "admin_password"
 FERNET_KEY = "fernet_key"
+NOTIFY_URLS = "notify_urls"
 NAMES = (
     ADMIN,
     FERNET_KEY,
@@ -21,6 +22,7 @@ NAMES = (
     "mlflow_database_password",
     "windhover_database_password",
     "serving_token",
+    NOTIFY_URLS,
 )
 
 
@@ -52,6 +54,8 @@ def _create(path: Path) -> bool:
 
 
 def _generate(name: str) -> str:
+    if name == NOTIFY_URLS:
+        return "# Channels for notifications, one Apprise URL a line, `tag=` before it where it is not for everybody.\n"
     key = secrets.token_bytes(32)
     return base64.urlsafe_b64encode(key).decode() if name == FERNET_KEY else key.hex()
 

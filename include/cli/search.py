@@ -12,7 +12,7 @@ def search_settings(workplace: Workplace) -> dict[str, Any]:
     from include.training.folds import cross_validate, log_folds, open_validation
     from include.training.trials import run_trials
 
-    project, tuning = workplace.project, workplace.project.tuning
+    project, tuning = workplace.begin(), workplace.project.tuning
     dataset, tracking, ledger = workplace.find_dataset(), workplace.tracking, workplace.ledger
     places = workplace.store, ledger, tracking
     report: dict[str, Any] = {}

@@ -1,6 +1,5 @@
 """One verb per stage; the functions are those the operators call, so a stage run by hand gives the same digests."""
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +8,10 @@ import typer
 from include.cli.batch_verbs import app as batch_verbs
 from include.cli.dataset_verbs import app as dataset_verbs
 from include.cli.governance_verbs import app as governance_verbs
+from include.cli.incident_verbs import app as incident_verbs
 from include.cli.learning_verbs import app as learning_verbs
+from include.cli.monitoring_verbs import app as monitoring_verbs
+from include.cli.objective_verbs import app as objective_verbs
 from include.cli.options import Day, Json, ProjectName
 from include.cli.retirement_verbs import app as retirement_verbs
 from include.cli.rollout_verbs import app as rollout_verbs
@@ -22,7 +24,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(batch_verbs)
 app.add_typer(dataset_verbs)
 app.add_typer(governance_verbs)
+app.add_typer(incident_verbs)
 app.add_typer(learning_verbs)
+app.add_typer(monitoring_verbs)
+app.add_typer(objective_verbs)
 app.add_typer(retirement_verbs)
 app.add_typer(rollout_verbs)
 
@@ -115,21 +120,6 @@ def feedback(
     workplace = Workplace.open(project)
     settings = workplace.settings
     return send_feedback(settings.serving_uri, workplace.project.name, request_id, label, settings.serving_token)
-
-
-@app.command()
-@reporting
-def monitor(
-    project: ProjectName,
-    minutes: Annotated[
-        int | None, typer.Option(min=1, help="Length of the window that ends now; the project file's unless given.")
-    ] = None,
-    as_json: Json = False,
-) -> Any:
-    """Measure drift and accuracy of the last minutes; drift opens an episode, which asks for a retraining."""
-    workplace, end = Workplace.open(project), datetime.now(UTC)
-    window = timedelta(minutes=minutes or workplace.project.monitoring.window_minutes)
-    return workplace.monitor(end - window, end)
 
 
 @app.command()

@@ -172,8 +172,14 @@ class Workplace:
 
         dataset = select_dataset(self.project, self.ledger, self.store, required=True)
         assert dataset is not None  # noqa: S101 - `required` promises it
-        chosen = choose_settings(self.project, dataset, self.ledger, self.tracking)
+        chosen = choose_settings(self.begin(), dataset, self.ledger, self.tracking)
         return train_candidate(chosen, dataset, self.store, self.ledger, self.tracking, run_name=self.run)
+
+    def begin(self) -> Project:
+        """Return the project with the weights that its training begins from."""
+        from include.training.warm_start import begin_from_champion
+
+        return begin_from_champion(self.project, self.ledger, self.tracking)
 
     def find_candidate(self) -> ModelRef:
         """Return the model that was trained last."""
@@ -234,16 +240,3 @@ class Workplace:
         from include.deployment.package import package_model
 
         return package_model(version, self.project, self.store, self.ledger, self.tracking)
-
-    def monitor(self, start: datetime, end: datetime) -> dict[str, Any]:
-        """Measure drift and accuracy of one window, and open an episode if there is drift."""
-        from include.monitoring.drift import detect_drift
-        from include.monitoring.episodes import record_drift
-        from include.monitoring.performance import measure_performance
-        from include.monitoring.profile import profile_predictions
-
-        profile = profile_predictions(self.project, start, end, self.store)
-        drift = detect_drift(self.project, profile, self.store)
-        record_drift(drift, self.ledger)
-        performance = measure_performance(self.project, profile, self.store)
-        return {"drift": drift.model_dump(mode="json"), "performance": performance.model_dump(mode="json")}

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue
 from include.contracts.contract import Contract, Digest
 from include.contracts.models import ModelRef, PromotionDecision
 
-AuditKind = Literal["registration", "verdict", "approval", "alias", "override", "hold", "retirement"]
+AuditKind = Literal["registration", "verdict", "approval", "alias", "override", "hold", "retirement", "incident"]
 
 
 class ApprovalReport(Contract):

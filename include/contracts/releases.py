@@ -30,6 +30,9 @@ class RecordingPolicy(Contract):
     baseline: bool = Field(
         default=True, description="Answer with the classes' shares when no model can; off: abstain instead."
     )
+    max_ood: float | None = Field(
+        default=None, gt=0, description="Abstain from images that are odder than this; 1: odder than 99 in 100."
+    )
 
 
 class ReleasePlan(Contract):

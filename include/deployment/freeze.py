@@ -1,13 +1,14 @@
-"""Freeze windows: hours in which no rollout begins. Going back is always allowed."""
+"""Hours in which no rollout begins, and freezes that stand until they are lifted. Going back is always allowed."""
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from include.errors import RolloutFailedError
 from include.project import DeploymentPolicy, FreezeWindow
 
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+if TYPE_CHECKING:
+    from include.ledger.freezes import FreezeRecord
 
 
 class Freeze(NamedTuple):
@@ -19,29 +20,22 @@ class Freeze(NamedTuple):
 
 def find_freeze(windows: Sequence[FreezeWindow], at: datetime) -> Freeze | None:
     """Return the freeze window that is open at a moment with time zone, of several the one that ends last."""
-    now = at.astimezone(UTC)
-    spans = ((window, *span) for window in windows for span in _spans(window, now))
-    spanning = [Freeze(window.reason, end) for window, start, end in spans if start <= now < end]
+    ends = ((window.reason, window.find_end(at)) for window in windows)
+    spanning = [Freeze(reason, end.astimezone(UTC)) for reason, end in ends if end]
     return max(spanning, key=lambda freeze: freeze.until, default=None)
 
 
-def require_open(policy: DeploymentPolicy, at: datetime) -> None:
-    """Refuse to begin a rollout within a freeze window.
+def require_open(policy: DeploymentPolicy, at: datetime, standing: "Sequence[FreezeRecord]" = ()) -> None:
+    """Refuse to begin a rollout while anything forbids it.
 
-    :raises RolloutFailedError: one is open at that moment.
+    :param standing: The project's freezes in the ledger.
+    :raises RolloutFailedError: a freeze window is open at that moment, or a freeze stands.
     """
-    freeze = find_freeze(policy.freeze, at)
-    if freeze:
+    again = "Run it again after that; going back to a release that answered before is possible at any time"
+    if freeze := find_freeze(policy.freeze, at):
         raise RolloutFailedError(
-            f"no rollout begins before {freeze.until:%Y-%m-%d %H:%M} UTC: {freeze.reason}. Run it again after that; "
-            "going back to a release that answered before is possible at any time"
+            f"no rollout begins before {freeze.until:%Y-%m-%d %H:%M} UTC: {freeze.reason}. {again}"
         )
-
-
-def _spans(window: FreezeWindow, now: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Yield when a window that may reach into this moment began, and when it ends."""
-    length_days = 1 if window.end <= window.start else 0
-    for day in (now.date(), now.date() - timedelta(days=1)):
-        if WEEKDAYS[day.weekday()] in window.days:
-            start = datetime.combine(day, window.start, UTC)
-            yield start, datetime.combine(day + timedelta(days=length_days), window.end, UTC)
+    if standing:
+        reasons = "; ".join(f"{one.reason} (`{one.cause}`, since {one.since:%Y-%m-%d %H:%M})" for one in standing)
+        raise RolloutFailedError(f"no rollout begins until somebody lifts the freeze, or it ends: {reasons}. {again}")

@@ -14,7 +14,7 @@ from include.errors import DataQualityError, NotCertifiedError, ParityError
 from include.ledger import Ledger
 from include.ledger.certificates import find_certificate
 from include.ledger.releases import find_release, record_release
-from include.predictions import STATISTICS
+from include.predictions import PREDICTIONS, STATISTICS
 from include.project import Project
 from include.storage import Store
 from include.tracking import Tracking
@@ -22,7 +22,7 @@ from include.vision.certificates import require_certificate
 from include.vision.decoding import encode_canonical
 from include.vision.export import measure_parity, predict_all
 from include.vision.graphs import export_once
-from include.vision.images import read_split
+from include.vision.images import ImageSet, read_split
 from include.vision.networks import Classifier
 from include.vision.releases import (
     CERTIFICATE,
@@ -69,11 +69,11 @@ def package_model(
     exported = export_once(version.model, folder, store)
     graph = open_graph(exported)
     parity = _check_parity(classifier, graph, images, project, version)
-    probabilities = predict_all(graph, images)
+    probabilities, embeddings = predict_all(graph, images)
     chosen = _choose_golden(len(images), project.deployment.golden_images)
     manifest = _describe(version, project, classes, probabilities, {i: validation.digests[i] for i in chosen})
     files = {golden.file: encode_canonical(images[i]) for golden, i in zip(manifest.golden, chosen, strict=True)}
-    reference = _build_reference(images, probabilities, classes)
+    reference = _build_reference(validation, probabilities, embeddings, classes)
     address, digest = publish_bundle(
         store, manifest, {**files, GRAPH: exported, REFERENCE: reference, CERTIFICATE: signed}
     )
@@ -136,11 +136,27 @@ def _describe(
     )
 
 
-def _build_reference(images: Images, probabilities: NDArray[np.float32], classes: Sequence[str]) -> bytes:
-    statistics = [image_statistics(image) for image in images]
-    columns: dict[str, list[float] | list[str]] = {name: [row[name] for row in statistics] for name in STATISTICS}
-    columns["predicted"] = [classes[i] for i in probabilities.argmax(axis=1)]
-    columns["confidence"] = probabilities.max(axis=1).astype(float).tolist()
+def _build_reference(
+    validation: ImageSet,
+    probabilities: NDArray[np.float32],
+    embeddings: NDArray[np.float32] | None,
+    classes: Sequence[str],
+) -> bytes:
+    """Describe what the release was certified on in the columns, and their types, of the prediction log."""
+    statistics = [image_statistics(image) for image in validation.images]
+    columns = {name: pa.array([row[name] for row in statistics]) for name in STATISTICS}
+    columns["predicted"] = pa.array([classes[i] for i in probabilities.argmax(axis=1)], pa.string())
+    columns["confidence"] = pa.array(probabilities.max(axis=1).astype(float))
+    columns["probabilities"] = pa.array(probabilities.astype(float).tolist(), _type_of("probabilities"))
+    columns["embedding"] = pa.array(
+        [None] * len(probabilities) if embeddings is None else embeddings.tolist(), _type_of("embedding")
+    )
+    columns["label"] = pa.array(validation.labels, pa.string())
+    columns["digest"] = pa.array(validation.digests, pa.string())
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
     return buffer.getvalue()
+
+
+def _type_of(column: str) -> pa.DataType:
+    return PREDICTIONS.field(column).type

@@ -41,10 +41,11 @@ def start(
     rollout, which would forget what to return to: its completed one is returned.
 
     :param run: Name of this attempt.
-    :raises RolloutFailedError: a freeze window is open.
+    :raises RolloutFailedError: a freeze window is open, or an exhausted error budget has frozen rollouts.
     :raises ContractViolationError: the release's version was retired.
     """
     from include.deployment.freeze import require_open
+    from include.ledger.freezes import list_freezes
     from include.ledger.plans import find_plan
     from include.ledger.rollouts import COMPLETED, STARTED, list_rollouts, start_rollout
 
@@ -53,7 +54,7 @@ def start(
     if mine and mine[0].state == COMPLETED and plan and plan.champion.digest == release.digest:
         return mine[0].rollout
     if not mine or mine[0].state != STARTED:
-        require_open(project.deployment, datetime.now(UTC))
+        require_open(project.deployment, datetime.now(UTC), list_freezes(ledger, project.name))
     (target or _open_target(ledger)).prepare(release)
     policy = _settle_policy(release, plan, project, ledger, store)
     return start_rollout(ledger, release, run, decision.strategy, policy.model_dump(mode="json"))

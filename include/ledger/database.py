@@ -13,6 +13,8 @@ from include.errors import ContractViolationError, ServiceUnavailableError
 MIGRATIONS = Path(__file__).parent / "migrations"
 # A network that is cut in the middle of a query says nothing: whoever waits must notice by itself.
 PATIENCE = {"connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+# Moments are read, and shown, in UTC, whatever the server's own zone is.
+ZONE = {"options": "-c timezone=UTC"}
 
 
 class Ledger:
@@ -25,7 +27,7 @@ class Ledger:
     def __init__(self, uri: str) -> None:
         self.url = _read_url(uri)
         # Tasks are short and forked: a pool would only hold connections that a fork must not share.
-        self._engine = sa.create_engine(self.url, poolclass=NullPool, connect_args=PATIENCE)
+        self._engine = sa.create_engine(self.url, poolclass=NullPool, connect_args=PATIENCE | ZONE)
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:

@@ -1,59 +1,200 @@
-"""Drift episodes: opened once however many windows confirm them, answered by one retraining request."""
+"""Episodes in which the world differs: opened once however many windows confirm them, answered once, closed."""
+
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from include.contracts import DriftReport
+from include.contracts import ActionDecision, DiagnosisReport, DriftReport, EpisodeReport, PerformanceReport
+from include.errors import ArtifactNotFoundError
+from include.ledger.audit import append_entry
 from include.ledger.database import Ledger
-from include.ledger.tables import episodes
+from include.ledger.incidents import resolve_key
+from include.ledger.tables import episode_windows, episodes
+
+Evidence = DriftReport | PerformanceReport
+# Key of the incident of slices that the model in service serves worse than the one certified.
+UNFAIR = "unfair slices"
 
 
-def open_episode(ledger: Ledger, drift: DriftReport) -> int:
-    """Open an episode for a project, or find the one that is not closed yet; return its number."""
-    row = insert(episodes).values(project=drift.project, state="open", drift=drift.model_dump(mode="json"))
-    # An update that changes nothing, because "do nothing" would not return the row that is already there.
+def open_episode(ledger: Ledger, found: Evidence) -> int:
+    """Open an episode for a window that differs, or let it confirm the one not closed yet; return its number.
+
+    The same window counts once, whatever it shows: drift, worse answers, or both. Looked at again once its episode is
+    over, it opens no other.
+    """
+    kind = "drift" if isinstance(found, DriftReport) else "performance"
+    trigger = "drift" if kind == "drift" else "degradation"
+    evidence = {kind: found.model_dump(mode="json")}
+    row = insert(episodes).values(project=found.project, state="open", trigger=trigger, **evidence)
     once = row.on_conflict_do_update(
         index_elements=[episodes.c.project],
         index_where=sa.text("state <> 'closed'"),
-        set_={"project": row.excluded.project},
+        set_={kind: sa.func.coalesce(episodes.c[kind], row.excluded[kind])},
     )
     with ledger.begin() as connection:
-        return int(connection.execute(once.returning(episodes.c.id)).scalar_one())
+        over = connection.scalar(_find_closed(found))
+        if over is not None:
+            return int(over)
+        episode = int(connection.execute(once.returning(episodes.c.id)).scalar_one())
+        _count_window(connection, episode, found, confirms=True)
+    return episode
 
 
-def find_open_episode(ledger: Ledger, project: str) -> tuple[int, DriftReport] | None:
+def calm_episode(ledger: Ledger, found: Evidence, *, needed: int) -> int | None:
+    """Count a stable window against the episode that its kind of evidence opened; return the number once it is over.
+
+    :param needed: Stable windows in a row that end an episode, its newest ones.
+    """
+    trigger = "drift" if isinstance(found, DriftReport) else "degradation"
+    mine = (episodes.c.project == found.project, episodes.c.state != "closed", episodes.c.trigger == trigger)
+    with ledger.begin() as connection:
+        episode = connection.scalar(sa.select(episodes.c.id).where(*mine).with_for_update())
+        if episode is None:
+            return None
+        _count_window(connection, episode, found, confirms=False)
+        windows = sa.select(episode_windows.c.confirms).where(episode_windows.c.episode == episode)
+        newest = connection.scalars(windows.order_by(episode_windows.c.ends_at.desc()).limit(needed)).all()
+        if any(newest) or len(newest) < needed:
+            return None
+        outcome = f"{needed} stable windows in a row: it passed"
+        _close(connection, episodes.c.id == episode, outcome)
+    _resolve_incidents(ledger, found.project, [episode], outcome)
+    return int(episode)
+
+
+def find_open_episode(ledger: Ledger, project: str) -> EpisodeReport | None:
     """Return the episode of a project that nobody has answered yet."""
-    return _find(ledger, episodes.c.project == project, episodes.c.state == "open")
+    return next(iter(_read(ledger, 1, episodes.c.project == project, episodes.c.state == "open")), None)
 
 
-def find_unclosed_episode(ledger: Ledger, project: str) -> tuple[int, DriftReport] | None:
+def find_unclosed_episode(ledger: Ledger, project: str) -> EpisodeReport | None:
     """Return the episode of a project that is not over, answered or not."""
-    return _find(ledger, episodes.c.project == project, episodes.c.state != "closed")
+    return next(iter(_read(ledger, 1, episodes.c.project == project, episodes.c.state != "closed")), None)
+
+
+def find_episode(ledger: Ledger, episode: int) -> EpisodeReport:
+    """Return one episode.
+
+    :raises ArtifactNotFoundError: there is none of that number.
+    """
+    found = _read(ledger, 1, episodes.c.id == episode)
+    if not found:
+        raise ArtifactNotFoundError(f"there is no episode {episode}; the `episodes` verb lists them")
+    return found[0]
+
+
+def list_episodes(ledger: Ledger, project: str, limit: int = 100) -> list[EpisodeReport]:
+    """Return the episodes of a project, newest first."""
+    return _read(ledger, limit, episodes.c.project == project)
+
+
+def record_diagnosis(ledger: Ledger, diagnosis: DiagnosisReport) -> None:
+    """Keep why an episode's windows differ."""
+    with ledger.begin() as connection:
+        values = {"diagnosis": diagnosis.model_dump(mode="json")}
+        connection.execute(sa.update(episodes).where(episodes.c.id == diagnosis.episode).values(**values))
+
+
+def record_action(ledger: Ledger, decision: ActionDecision) -> None:
+    """Keep what follows for an episode; what a person chose is also on the audit chain, and answered anew."""
+    values: dict[str, Any] = {"decision": decision.model_dump(mode="json")}
+    with ledger.begin() as connection:
+        known = sa.select(episodes.c.decision).where(episodes.c.id == decision.episode).with_for_update()
+        if decision.overridden_by and connection.scalar(known) != values["decision"]:
+            values |= {"state": "open", "answered_by": None}
+            subject, why = f"episode {decision.episode}", "; ".join(decision.reasons)
+            facts = {"cause": decision.cause, "action": decision.action}
+            append_entry(
+                connection, decision.project, "override", subject, who=decision.overridden_by, why=why, **facts
+            )
+        chosen = sa.and_(episodes.c.id == decision.episode, episodes.c.state != "closed")
+        connection.execute(sa.update(episodes).where(chosen).values(**values))
 
 
 def answer_episode(ledger: Ledger, episode: int, run: str) -> bool:
-    """Claim an open episode for the retraining request of one run; no other run ever gets True for it."""
+    """Claim an open episode for the answer of one run; no other run ever gets True for it."""
+    with ledger.begin() as connection:
+        return claim_episode(connection, episode, run)
+
+
+def claim_episode(connection: sa.Connection, episode: int, run: str) -> bool:
+    """Claim an open episode inside the transaction of its answer; see `answer_episode`."""
     claimable = sa.or_(episodes.c.state == "open", episodes.c.answered_by == run)
     mine = sa.update(episodes).where(episodes.c.id == episode, episodes.c.state != "closed", claimable)
+    return connection.execute(mine.values(state="requested", answered_by=run)).rowcount == 1
+
+
+def release_episode(ledger: Ledger, episode: int) -> None:
+    """Give a claimed episode back: nothing came of its answer."""
     with ledger.begin() as connection:
-        return connection.execute(mine.values(state="requested", answered_by=run)).rowcount == 1
+        reopen_episode(connection, episode)
 
 
-def close_episodes(ledger: Ledger, project: str) -> None:
+def reopen_episode(connection: sa.Connection, episode: int) -> None:
+    """Let an episode be answered again whose answer was lost."""
+    mine = sa.update(episodes).where(episodes.c.id == episode, episodes.c.state == "requested")
+    connection.execute(mine.values(state="open", answered_by=None))
+
+
+def close_episodes(ledger: Ledger, project: str, outcome: str = "a new model serves") -> None:
     """Close what is open once a new model serves; drift seen from now on is a new episode."""
-    unclosed = sa.update(episodes).where(episodes.c.project == project, episodes.c.state != "closed")
     with ledger.begin() as connection:
-        connection.execute(unclosed.values(state="closed"))
+        over = _close(connection, episodes.c.project == project, outcome)
+    _resolve_incidents(ledger, project, over, outcome)
+    resolve_key(ledger, project, UNFAIR, who="monitoring", why=outcome)
 
 
-def close_answered_episode(ledger: Ledger, project: str) -> None:
-    """Close the episode whose retraining brought no better model; drift that goes on opens another."""
-    answered = sa.and_(episodes.c.project == project, episodes.c.state == "requested")
+def close_answered_episode(ledger: Ledger, project: str, outcome: str = "no better model came of it") -> None:
+    """Close the episode whose retraining brought no better model; drift that goes on opens another.
+
+    One that was answered otherwise, such as by an incident, is not over because some candidate was rejected.
+    """
+    trained = sa.func.coalesce(episodes.c.decision["action"].as_string(), "retrain") == "retrain"
+    mine = sa.and_(episodes.c.project == project, episodes.c.state == "requested", trained)
     with ledger.begin() as connection:
-        connection.execute(sa.update(episodes).where(answered).values(state="closed"))
+        over = _close(connection, mine, outcome)
+    _resolve_incidents(ledger, project, over, outcome)
 
 
-def _find(ledger: Ledger, *conditions: sa.ColumnElement[bool]) -> tuple[int, DriftReport] | None:
+def name_incident(episode: int) -> str:
+    """Name the incident of an episode, by its key."""
+    return f"episode {episode}"
+
+
+def _resolve_incidents(ledger: Ledger, project: str, over: list[int], outcome: str) -> None:
+    for episode in over:
+        resolve_key(ledger, project, name_incident(episode), who="monitoring", why=outcome)
+
+
+def _find_closed(found: Evidence) -> sa.Select[Any]:
+    window = sa.and_(
+        episode_windows.c.episode == episodes.c.id,
+        episode_windows.c.starts_at == found.start,
+        episode_windows.c.ends_at == found.end,
+        episode_windows.c.confirms,
+    )
+    closed = sa.and_(episodes.c.project == found.project, episodes.c.state == "closed")
+    return sa.select(episodes.c.id).where(window, closed).order_by(episodes.c.id.desc()).limit(1)
+
+
+def _count_window(connection: sa.Connection, episode: int, found: Evidence, *, confirms: bool) -> None:
+    row = insert(episode_windows).values(episode=episode, starts_at=found.start, ends_at=found.end, confirms=confirms)
+    either = {"confirms": sa.or_(episode_windows.c.confirms, row.excluded.confirms)}
+    connection.execute(row.on_conflict_do_update(constraint=episode_windows.primary_key, set_=either))
+
+
+def _close(connection: sa.Connection, which: sa.ColumnElement[bool], outcome: str) -> list[int]:
+    over = sa.update(episodes).where(which, episodes.c.state != "closed")
+    values = {"state": "closed", "closed_at": sa.func.now(), "outcome": outcome}
+    return list(connection.scalars(over.values(**values).returning(episodes.c.id)))
+
+
+def _read(ledger: Ledger, limit: int, *conditions: sa.ColumnElement[bool]) -> list[EpisodeReport]:
+    confirming = sa.and_(episode_windows.c.episode == episodes.c.id, episode_windows.c.confirms)
+    windows = sa.select(sa.func.count()).where(confirming).scalar_subquery()
+    kept = [column for column in episodes.c if column.name not in {"recorded_at", "answered_by"}]
+    query = sa.select(*kept, episodes.c.recorded_at.label("opened_at"), windows.label("windows")).where(*conditions)
     with ledger.begin() as connection:
-        row = connection.execute(sa.select(episodes.c.id, episodes.c.drift).where(*conditions)).first()
-    return (row.id, DriftReport.model_validate(row.drift)) if row else None
+        rows = connection.execute(query.order_by(episodes.c.id.desc()).limit(limit)).mappings().all()
+    return [EpisodeReport.model_validate(dict(row)) for row in rows]

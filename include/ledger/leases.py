@@ -37,6 +37,18 @@ def hold_lease(ledger: Ledger, name: str, holder: str, seconds: int = 600) -> It
 
     :raises LeaseHeldError: somebody else holds it and has not let it expire.
     """
+    lease = take_lease(ledger, name, holder, seconds)
+    try:
+        yield lease
+    finally:
+        release_lease(ledger, lease)
+
+
+def take_lease(ledger: Ledger, name: str, holder: str, seconds: int) -> Lease:
+    """Take the lease of a name, or keep the one that this holder has, for so many seconds from now.
+
+    :raises LeaseHeldError: somebody else holds it and has not let it expire.
+    """
     expiry = sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, seconds)
     take = insert(leases).values(name=name, epoch=1, holder=holder, expires_at=expiry)
     take = take.on_conflict_do_update(
@@ -49,10 +61,11 @@ def hold_lease(ledger: Ledger, name: str, holder: str, seconds: int = 600) -> It
         if epoch is None:
             other = connection.scalar(sa.select(leases.c.holder).where(leases.c.name == name))
             raise LeaseHeldError(f"{name!r} is being written by {other}; try again once that has ended")
-    lease = Lease(name, epoch)
-    try:
-        yield lease
-    finally:
-        mine = sa.and_(leases.c.name == name, leases.c.epoch == epoch)
-        with ledger.begin() as connection:
-            connection.execute(sa.update(leases).where(mine).values(expires_at=sa.func.now()))
+    return Lease(name, epoch)
+
+
+def release_lease(ledger: Ledger, lease: Lease) -> None:
+    """Let the next one have it; a lease that was taken over meanwhile stays with whoever took it."""
+    mine = sa.and_(leases.c.name == lease.name, leases.c.epoch == lease.epoch)
+    with ledger.begin() as connection:
+        connection.execute(sa.update(leases).where(mine).values(expires_at=sa.func.now()))

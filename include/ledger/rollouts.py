@@ -15,6 +15,7 @@ from include.ledger.plans import ALONE, append_plan, change_plan, crown, find_pr
 from include.ledger.releases import lock_service
 from include.ledger.retirements import require_not_retired
 from include.ledger.tables import releases, rollouts
+from include.ledger.troubles import report_rollback
 
 STARTED, COMPLETED, ROLLED_BACK = "started", "completed", "rolled_back"
 
@@ -127,6 +128,7 @@ def revert_rollout(
     :param who: Run or person, for the audit chain: a rollout that had proved healthy only people take back.
     :param forced: Whether it is on the audit chain although the rollout had not proved healthy.
     :param under_way: Whether to leave it alone once it is complete: a verdict that comes too late changes nothing.
+        Nobody asked for it, so that it opens an incident.
     """
     project = rollout.release.model.model.project
     with ledger.begin() as connection:
@@ -137,6 +139,8 @@ def revert_rollout(
         plan = newest_plan(connection, project)
         if plan and _is_newest_of_its_release(connection, project, rollout):
             withdraw_release(connection, plan, rollout.release, f"rollout {rollout.id} was taken back")
+        if under_way:
+            report_rollback(connection, rollout, reasons, who)
         if forced or state == COMPLETED:
             facts = {"rollout": rollout.id, "release": rollout.release.digest, "returned_to": rollout.previous}
             subject = f"rollout of version {rollout.release.model.version}"

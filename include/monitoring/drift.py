@@ -1,143 +1,88 @@
-"""Data drift: a window of predictions against the reference its release was certified on, by Evidently."""
+"""Data drift: a window of predictions against the reference its release was certified on."""
 
-import io
-import json
 import math
-import os
+from collections.abc import Sequence
 
-import numpy as np
-import pandas as pd
-from scipy.stats import chi2_contingency
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from include.contracts import DriftReport, FeatureDriftReport, ProfileReport
-from include.errors import ContractViolationError
+from include.monitoring.layers import METHODS, Weighed, require_columns, weigh_features
+from include.monitoring.sequence import add_up, evidence_needed, read_history
+from include.monitoring.series import record_drift
 from include.project import Project
-from include.storage import Store, digest_bytes
+from include.storage import Store
 from include.vision.releases import REFERENCE, release_address
 
-os.environ.setdefault("DO_NOT_TRACK", "1")  # read when evidently is imported
-
-from evidently import DataDefinition, Dataset, Report
-from evidently.core.report import Snapshot
-from evidently.legacy.calculations.stattests import StatTest, register_stattest
-from evidently.legacy.core import ColumnType
-from evidently.presets import DataDriftPreset
-
-NUMERICAL = ("brightness", "contrast", "sharpness", "entropy", "confidence")
-CATEGORICAL = ("predicted",)
-FEATURES = NUMERICAL + CATEGORICAL
-# Pinned: Evidently chooses by sample size otherwise, and a window would change its test with the traffic.
-NUMERICAL_METHOD = "ks"
-CATEGORICAL_METHOD = "chi_square_homogeneity"
+# In the line for people; the page names them all.
+NAMED = 4
 
 
 def detect_drift(project: Project, profile: ProfileReport, store: Store) -> DriftReport:
-    """Test every feature of a window against the reference of its release.
+    """Weigh every feature of a window against the reference of its release, and record what that adds up to.
 
-    Two-sample Kolmogorov-Smirnov for numbers, chi-square of homogeneity for classes; each at the project's false alarm
-    rate divided by the number of features (Bonferroni), so that the whole window keeps that rate.
+    Answers that an earlier look at the same release has counted do not count again; with too few others, what that look
+    found is repeated, and nothing recorded. Checking a window twice gives the same report: what it adds to is what was
+    recorded of windows that end before it.
+
+    :raises ContractViolationError: the reference or the window lacks a column that every release has.
     """
-    window = {"project": project.name, "start": profile.start, "end": profile.end, "release": profile.release}
-    counted = {**window, "predictions": profile.predictions}
+    window = profile.model_dump(include={"project", "start", "end", "release", "predictions"})
     needed = project.monitoring.min_predictions
     if profile.address is None or profile.release is None or profile.predictions < needed:
         summary = f"no evidence: {profile.predictions} predictions, at least {needed} are needed"
-        return DriftReport.model_validate({**counted, "verdict": "insufficient", "summary": summary})
-    threshold = project.monitoring.false_alarm_rate / len(FEATURES)
-    reference = _read(store, f"{release_address(project.name, profile.release)}/{REFERENCE}")
-    snapshot = run_tests(reference, _read(store, profile.address), threshold)
-    features = read_features(snapshot, threshold)
-    drifted = [feature.feature for feature in features if feature.drifted]
-    return DriftReport.model_validate(
-        {
-            **counted,
-            "verdict": "drift" if drifted else "stable",
-            "features": features,
-            "summary": _summarise(drifted, threshold, profile.predictions),
-            "report": _publish(snapshot, profile, features, store),
-        }
+        return DriftReport.model_validate({**window, "verdict": "insufficient", "summary": summary})
+    history = read_history(store, profile)
+    rows = _read(store, profile.address)
+    fresh = rows.filter(pa.array(history.is_new(rows["time"].to_numpy())))
+    if history.latest and fresh.num_rows < needed:
+        summary = f"{history.latest.summary}; {fresh.num_rows} of these {profile.predictions} were not counted then"
+        return history.latest.model_copy(update={**window, "summary": summary})
+    weighed = weigh_features(_read(store, f"{release_address(project.name, profile.release)}/{REFERENCE}"), fresh)
+    limit = evidence_needed(len(weighed), project.monitoring.false_alarms_per_quarter)
+    hours = history.hours_since(profile.start, profile.end)
+    features = [_judge(one, history.evidence.get(one.feature, 0.0), hours, limit) for one in weighed]
+    evidence = max(one.evidence for one in features)
+    judged = {"verdict": "drift" if evidence >= limit else "stable", "summary": _summarise(features, fresh.num_rows)}
+    report = DriftReport.model_validate(
+        {**window, **judged, "features": features, "evidence": evidence, "limit": limit}
+    )
+    if report.verdict == "drift":
+        report = report.model_copy(update={"report": _publish(report, weighed, store)})
+    record_drift(store, report)
+    return report
+
+
+def _judge(weighed: Weighed, before: float, hours: float, limit: float) -> FeatureDriftReport:
+    evidence = add_up(before, hours, weighed.log_e)
+    return FeatureDriftReport(
+        feature=weighed.feature,
+        layer=weighed.layer,
+        method=METHODS[weighed.feature],
+        p_value=math.exp(-max(0.0, weighed.log_e)),
+        threshold=min(1.0, (before + hours) / limit),
+        drifted=evidence >= limit,
+        evidence=evidence,
     )
 
 
-def run_tests(reference: pd.DataFrame, current: pd.DataFrame, threshold: float) -> Snapshot:
-    """Run Evidently with every method and threshold pinned; the data frames hold the columns `FEATURES`."""
-    definition = DataDefinition(numerical_columns=list(NUMERICAL), categorical_columns=list(CATEGORICAL))
-    preset = DataDriftPreset(
-        columns=list(FEATURES),
-        drift_share=1 / len(FEATURES),  # one drifted feature is drift, on the page as in the verdict
-        num_method=NUMERICAL_METHOD,
-        cat_method=CATEGORICAL_METHOD,
-        num_threshold=threshold,
-        cat_threshold=threshold,
-    )
-    with np.errstate(invalid="ignore", divide="ignore"):  # a constant column has no correlation to draw
-        return Report([preset]).run(
-            Dataset.from_pandas(current, definition), Dataset.from_pandas(reference, definition)
-        )
+def _read(store: Store, address: str) -> pa.Table:
+    table = pq.read_table(pa.BufferReader(store.read(address)))
+    require_columns(table, address)
+    return table
 
 
-def read_features(snapshot: Snapshot, threshold: float) -> list[FeatureDriftReport]:
-    """Read the p-values back out of Evidently's result.
+def _publish(report: DriftReport, weighed: Sequence[Weighed], store: Store) -> str:
+    # Evidently takes seconds to import, and most windows need no page.
+    from include.monitoring.drift_page import publish_page
 
-    :raises ContractViolationError: a feature has none.
-    """
-    found = {
-        metric["config"]["column"]: (metric["config"]["method"], float(metric["value"]))
-        for metric in snapshot.dict()["metrics"]
-        if "column" in metric["config"]
-    }
-    missing = [feature for feature in FEATURES if not math.isfinite(found.get(feature, ("", math.nan))[1])]
-    if missing:
-        raise ContractViolationError(f"Evidently gave no p-value for {', '.join(missing)}; compare the logged columns")
-    return [
-        FeatureDriftReport(
-            feature=feature,
-            method=found[feature][0],
-            p_value=found[feature][1],
-            threshold=threshold,
-            drifted=found[feature][1] <= threshold,
-        )
-        for feature in FEATURES
-    ]
+    return publish_page(report, weighed, store)
 
 
-def _read(store: Store, address: str) -> pd.DataFrame:
-    table = pd.read_parquet(io.BytesIO(store.read(address)))
-    missing = [feature for feature in FEATURES if feature not in table or table[feature].isna().all()]
-    if missing:
-        raise ContractViolationError(f"{address} has no values of {', '.join(missing)}; package the release again")
-    return table[list(FEATURES)]
-
-
-def _summarise(drifted: list[str], threshold: float, predictions: int) -> str:
+def _summarise(features: Sequence[FeatureDriftReport], predictions: int) -> str:
+    drifted = [one.feature for one in sorted(features, key=lambda one: one.p_value) if one.drifted]
     if not drifted:
-        return f"stable: no feature differs (p >= {threshold:.2g}) in {predictions} predictions"
-    differ = "differs" if len(drifted) == 1 else "differ"
-    return f"drift: {', '.join(drifted)} {differ} (p < {threshold:.2g}) in {predictions} predictions"
-
-
-def _publish(snapshot: Snapshot, profile: ProfileReport, features: list[FeatureDriftReport], store: Store) -> str:
-    content = json.dumps([profile.model_dump(mode="json"), [feature.model_dump() for feature in features]])
-    name = digest_bytes(content.encode()).removeprefix("sha256:")[:16]
-    address = f"{profile.project}/reports/drift/{name}/index.html"
-    # Evidently numbers its charts at random: the address is made of the inputs, and the first page stays.
-    if not store.exists(address):
-        store.write(address, snapshot.get_html_str(as_iframe=False).encode())
-    return address
-
-
-def _test_homogeneity(
-    reference: "pd.Series[str]", current: "pd.Series[str]", _: ColumnType, threshold: float
-) -> tuple[float, bool]:
-    """Chi-square test of homogeneity (Pearson): both samples may err.
-
-    Evidently's own `chisquare` takes the shares of the reference for exact and so cries wolf with a small one.
-    """
-    counts = pd.crosstab([*["reference"] * len(reference), *["current"] * len(current)], [*reference, *current])
-    p_value = float(chi2_contingency(counts.to_numpy(), correction=False).pvalue)
-    return p_value, p_value <= threshold
-
-
-register_stattest(
-    StatTest(CATEGORICAL_METHOD, "chi-square (homogeneity) p_value", [ColumnType.Categorical]), _test_homogeneity
-)
+        return f"stable: nothing differs by more than it may in {predictions} predictions"
+    rest = len(drifted) - NAMED
+    names = ", ".join(drifted[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    return f"drift: {names} {'differs' if len(drifted) == 1 else 'differ'} in {predictions} predictions"

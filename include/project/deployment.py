@@ -1,7 +1,8 @@
 """What a scientist chooses: how releases go into service, and what ends a rollout."""
 
-from datetime import time
-from typing import Literal, Self
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -19,6 +20,19 @@ class FreezeWindow(Contract):
     start: time
     end: time = Field(description="Earlier than `start`: on the next day. The same: the whole day.")
     reason: str = Field(min_length=1)
+
+    def find_end(self, at: datetime) -> datetime | None:
+        """Return when the window ends that is open at a moment with time zone, or none if it is not open."""
+        now = at.astimezone(UTC)
+        return next((end for start, end in self._spans(now) if start <= now < end), None)
+
+    def _spans(self, now: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """Yield when a window that may reach into this moment began, and when it ends."""
+        length_days = 1 if self.end <= self.start else 0
+        for day in (now.date(), now.date() - timedelta(days=1)):
+            if get_args(Weekday)[day.weekday()] in self.days:
+                start = datetime.combine(day, self.start, UTC)
+                yield start, datetime.combine(day + timedelta(days=length_days), self.end, UTC)
 
 
 class JudgePolicy(Contract):

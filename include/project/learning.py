@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from include.contracts import Contract, Fraction
+from include.contracts import Contract, Fraction, TrainingMode
 
 
 class AugmentationConfig(Contract):
@@ -51,6 +51,9 @@ class TrainingConfig(Contract):
     )
     compile: bool = Field(default=False, description="Compile the network where the device gains from it.")
     seed: int = Field(default=17, ge=0)
+    mode: TrainingMode = Field(default="full", description="What it begins from, and which days it learns from.")
+    recent_days: int = Field(default=90, ge=1, description="Newest days that `sliding_window` and `replay` learn from.")
+    replay_share: float = Field(default=0.5, gt=0, lt=1, description="Share of older images in a `replay` mix.")
     min_images: int = Field(default=50, ge=2, description="Fewest labelled training images worth training on.")
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -83,6 +83,9 @@ def _explain_one(detail: Any, model: type[Contract]) -> str:
 def _fields_at(location: tuple[str | int, ...], model: type[Contract]) -> dict[str, Any]:
     fields: dict[str, Any] = dict(model.model_fields)
     for part in location:
-        annotation = fields[str(part)].annotation
-        fields = dict(annotation.model_fields)
+        # A position in a list, and a key of a mapping, say nothing about fields.
+        if part in fields:
+            annotation = fields[str(part)].annotation
+            kinds = (annotation, *get_args(annotation))
+            fields = next((dict(k.model_fields) for k in kinds if isinstance(k, type) and issubclass(k, Contract)), {})
     return fields

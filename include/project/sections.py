@@ -8,6 +8,7 @@ from include.contracts import Contract, Fraction
 from include.project.deployment import DeploymentPolicy
 from include.project.governance import GovernanceConfig
 from include.project.learning import EvaluationConfig, PromotionPolicy, TrainingConfig
+from include.project.monitoring import MonitoringPolicy
 from include.project.source import SourceConfig
 from include.project.tuning import TuningConfig
 
@@ -49,15 +50,6 @@ class RegistryPolicy(Contract):
 
     keep_versions: int = Field(default=5, ge=1, description="Newest versions that are never retired by themselves.")
     retire_days: int = Field(default=365, ge=1, description="Age at which versions out of use are archived, removed.")
-
-
-class MonitoringPolicy(Contract):
-    """What counts as drift."""
-
-    window_minutes: int = Field(default=60, ge=1, description="Length of the window of a check started by hand.")
-    min_predictions: int = Field(default=60, ge=10, description="Fewer predictions than this prove nothing.")
-    false_alarm_rate: float = Field(default=0.01, gt=0, lt=1, description="Chance of an alarm per healthy window.")
-    wait_minutes: int = Field(default=50, ge=1, description="How long the drift sensor waits for enough evidence.")
 
 
 class Project(Contract):

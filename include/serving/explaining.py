@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from include.errors import ArtifactNotFoundError
 from include.predictions import PREDICTIONS
 from include.serving.admission import Admission
-from include.serving.occlusion import draw_overlay, measure_occlusion, shrink
 from include.serving.refusals import Refusal, RefusedRequestError
 from include.serving.service import REQUEST_ID
 from include.storage import Store
 from include.vision.decoding import decode_image
+from include.vision.occlusion import draw_overlay, measure_occlusion, shrink
 from include.vision.releases import open_graph, open_release, release_address
 
 MODELS = ("champion", "candidate", "previous")
@@ -111,12 +111,13 @@ def explain_answer(store: Store, request_id: str) -> Explanation:
 def _find_answer(store: Store, project: str, request_id: str) -> dict[str, Any]:
     # The newest days first: people ask about what they have just seen.
     for address in sorted(store.list(f"{project}/predictions", "*.parquet"), reverse=True):
-        rows = pq.read_table(
-            pa.BufferReader(store.read(address)),
-            schema=PREDICTIONS,
-            columns=list(LOGGED),
-            filters=[("request_id", "=", request_id)],
-        ).to_pylist()
+        try:
+            content = pa.BufferReader(store.read(address))
+        except ArtifactNotFoundError:
+            # Joined with others since it was listed; asked again, the new file is found.
+            continue
+        asked = [("request_id", "=", request_id)]
+        rows = pq.read_table(content, schema=PREDICTIONS, columns=list(LOGGED), filters=asked).to_pylist()
         if rows:
             return _require_explainable(rows[-1])
     reason = f"{request_id} is not in the prediction log, or not yet"

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from include.errors import ContractViolationError, PermanentError
 from include.storage import Store
 from include.vision.certificates import require_certificate
 from include.vision.decoding import RejectedImageError, decode_image
+from include.vision.ood import OodScore, read_ood
 from include.vision.releases import (
     Bundle,
     GoldenImage,
@@ -36,6 +38,7 @@ class Output(NamedTuple):
 
     probabilities: NDArray[np.float32]  # [classes], all finite
     embedding: NDArray[np.float32] | None  # [up to 64], all finite
+    ood: float | None = None  # see `OodScore`; None where there is no embedding to score
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,7 @@ class ServedModel:
     graph: onnxruntime.InferenceSession
     folder: Path
     shares: NDArray[np.float32]  # [classes], of its answers to the validation images
+    usual: OodScore | None = None
 
     def run(self, images: NDArray[np.uint8]) -> list[Output]:
         """Answer a batch of images, uint8 [N, H, W, 3].
@@ -62,8 +66,13 @@ class ServedModel:
             raise ModelFailedError(f"{self._name} answers {probabilities.shape} to a batch, not {expected}")
         if not np.isfinite(probabilities).all():
             raise ModelFailedError(f"{self._name} answers with a probability that is no number")
-        rows = [None] * len(images) if embeddings is None else embeddings
-        return [Output(answer, _finite(row)) for answer, row in zip(probabilities, rows, strict=True)]
+        if embeddings is None:
+            return [Output(answer, None) for answer in probabilities]
+        scores = self._score(embeddings, probabilities)
+        return [
+            Output(answer, row, score) if np.isfinite(row).all() else Output(answer, None)
+            for answer, row, score in zip(probabilities, embeddings, scores, strict=True)
+        ]
 
     def replay(self, images: int | None = None) -> None:
         """Answer golden images again, the first few or all, as they were answered when the release was packaged.
@@ -91,6 +100,12 @@ class ServedModel:
         except (OSError, RejectedImageError, ModelFailedError, ValueError) as error:
             raise ContractViolationError(f"{golden.file} of {self._name} fails: {error}") from error
 
+    def _score(self, embeddings: NDArray[np.float32], probabilities: NDArray[np.float32]) -> Sequence[float | None]:
+        if self.usual is None:
+            return [None] * len(embeddings)
+        scores: list[float] = self.usual.measure(embeddings, probabilities.max(axis=1)).tolist()
+        return scores
+
     @property
     def _name(self) -> str:
         return f"release {self.release.digest}"
@@ -108,7 +123,8 @@ def load_model(store: Store, release: ReleaseRef, *, trust: Store | None = None)
     if bundle.manifest.project != release.model.model.project:
         raise ContractViolationError(f"release {release.digest} was made for project {bundle.manifest.project}")
     require_certificate(release, bundle, trust or store)
-    model = ServedModel(release, bundle.manifest, open_graph(bundle.graph), bundle.folder, _read_shares(bundle))
+    known = _read_shares(bundle), read_ood(bundle.reference)
+    model = ServedModel(release, bundle.manifest, open_graph(bundle.graph), bundle.folder, *known)
     model.replay()
     return model
 
@@ -127,7 +143,3 @@ def _read_shares(bundle: Bundle) -> NDArray[np.float32]:
     seen = Counter(answers)
     counts = np.array([1 + seen[name] for name in bundle.manifest.classes], np.float32)
     return np.asarray(counts / counts.sum(), np.float32)
-
-
-def _finite(embedding: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
-    return embedding if embedding is not None and np.isfinite(embedding).all() else None

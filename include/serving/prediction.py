@@ -12,6 +12,7 @@ from include.serving.fallback import Answer
 from include.serving.model import Output, ServedModel
 from include.serving.plan import LivePlan
 from include.serving.routing import Turn, digest_key
+from include.vision.decoding import SIGNATURES
 from include.vision.statistics import image_statistics
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Prediction(BaseModel):
     variant: Variant = Field(description="Whose turn it was.")
     answered_by: Variant = Field(description="Who answered; another one where that model failed.")
     predicted: str | None = Field(description="None where nobody could answer; ask a person.")
+    reason: str | None = Field(default=None, description="Why nobody answered; None where somebody did.")
     confidence: float | None
     probabilities: dict[str, float]
 
@@ -59,6 +61,7 @@ def describe(asked: Asked, live: LivePlan, answer: Answer) -> Prediction:
         revision=live.plan.revision,
         variant=asked.turn,
         answered_by=answer.answered_by,
+        reason=answer.silence,
         predicted=predicted,
         confidence=None if predicted is None else probabilities[predicted],
         probabilities=probabilities,
@@ -72,14 +75,25 @@ def write_row(
 
     :param kept: Where the image will be found, if it is kept.
     """
-    embedding = answer.output.embedding if answer.output and live.plan.recording.embeddings else None
+    output, said, data = answer.output or answer.withheld, prediction, asked.data
+    if answer.withheld:
+        # Monitoring has to see these images, too, and the model's own answers to them.
+        said = describe(asked, live, answer._replace(output=output))
+    embedding = output.embedding if output and live.plan.recording.embeddings else None
     return {
-        **prediction.model_dump(),
+        **said.model_dump(exclude={"reason"}),
         "time": datetime.now(UTC),
-        "probabilities": list(prediction.probabilities.values()),
+        "probabilities": list(said.probabilities.values()),
         "failed": answer.failed,
         "key": None if key is None else digest_key(prediction.project, key),
         "embedding": None if embedding is None else embedding.tolist(),
+        "ood": output and output.ood,
         "image": kept,
+        "format": None if data is None else _name_format(data),
+        "bytes": None if data is None else len(data),
         **image_statistics(asked.image),
     }
+
+
+def _name_format(data: bytes) -> str | None:
+    return next((name for name, signature in SIGNATURES.items() if data.startswith(signature)), None)

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -126,6 +126,15 @@ class LocalTree:
         for leftover in _find_unfinished(target):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         sync_folder(target.parent)
+
+    def remove_files(self, addresses: Collection[str]) -> None:
+        """Delete them, and sync each folder once."""
+        paths = [self.path(address) for address in addresses]
+        for path in paths:
+            path.unlink(missing_ok=True)
+        for folder in {path.parent for path in paths}:
+            if folder.is_dir():
+                sync_folder(folder)
 
     def sweep(self, address: str) -> None:
         """Delete the hidden copies that killed attempts left."""

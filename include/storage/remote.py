@@ -104,6 +104,11 @@ class RemoteTree:
             self._delete(markers[STARTED])
         shutil.rmtree(_kept_path(self.uri(address)).parent, ignore_errors=True)
 
+    def remove_files(self, addresses: Collection[str]) -> None:
+        """Delete the objects at once."""
+        with reporting_errors(f"{len(addresses)} files in store {self.root}"):
+            self._delete([self._key(address) for address in addresses])
+
     def list(self, address: str, pattern: str) -> list[str]:
         """List the objects below the address, those of unfinished folders excepted."""
         key = self._key(address)

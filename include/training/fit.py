@@ -13,6 +13,7 @@ from include.project import Project
 from include.storage import Store
 from include.tracking import ERASED_TAG, Tracking
 from include.training.checkpoints import Checkpoints
+from include.training.locks import one_at_a_time
 from include.training.logbook import Logbook, open_logbook
 from include.training.optimise import fit_classifier
 from include.training.provenance import candidate_key
@@ -40,6 +41,20 @@ def train_candidate(
     :raises DataQualityError: the dataset cannot be learned from; the message has the counts.
     :raises ServiceUnavailableError: MLflow or the ledger does not answer.
     """
+    # Airflow may run the task twice, at once: the second waits, and finds what the first has trained.
+    with one_at_a_time(ledger, f"{project.name}/training"):
+        return _find_or_train(project, dataset, store, ledger, tracking, run_name, trained_by)
+
+
+def _find_or_train(
+    project: Project,
+    dataset: DatasetRef,
+    store: Store,
+    ledger: Ledger,
+    tracking: Tracking,
+    run_name: str,
+    trained_by: str | None,
+) -> ModelRef:
     key = candidate_key(project, dataset)
     checkpoints = Checkpoints(store, project.name, key)
     model = find_candidate(ledger, key)

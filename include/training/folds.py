@@ -19,7 +19,7 @@ from include.contracts import DatasetRef, FoldReport
 from include.errors import DataQualityError
 from include.ledger import Ledger
 from include.ledger.datasets import record_read
-from include.project import Project
+from include.project import Project, TrainingConfig
 from include.storage import Store
 from include.tracking import Tracking
 from include.training.locks import one_at_a_time
@@ -48,10 +48,17 @@ def cross_validate(
     images, targets, groups = _read(project, dataset, store)
     held_out = deal_folds(targets, groups, project.tuning.measured_folds, project.training.seed) == fold
     train, validation = _select(images, targets, ~held_out), _select(images, targets, held_out)
-    with open_part(tracking, parent, study, f"fold {fold}", project.training.model_dump()) as run:
-        _, best = fit_classifier(project.training, len(project.classes), train, validation, run.add_epoch)
+    training = _begin_from_nothing(project.training)
+    with open_part(tracking, parent, study, f"fold {fold}", training.model_dump()) as run:
+        _, best = fit_classifier(training, len(project.classes), train, validation, run.add_epoch)
     logger.info("fold %d: accuracy %.4f on %d images", fold, best.validation_accuracy, len(validation))
     return FoldReport(fold=fold, images=len(validation), accuracy=best.validation_accuracy, loss=best.validation_loss)
+
+
+def _begin_from_nothing(training: TrainingConfig) -> TrainingConfig:
+    """The champion has learned from the images that a fold holds out."""
+    warm = training.mode == "warm_start"
+    return training.model_copy(update={"mode": "full", "weights": ""}) if warm else training
 
 
 def open_validation(project: Project, dataset: DatasetRef, ledger: Ledger, tracking: Tracking) -> tuple[str, NestedRun]:

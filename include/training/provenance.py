@@ -18,6 +18,7 @@ SOURCES = ("training", "vision")
 UNRELATED = frozenset(
     {
         *("training/giveaways.py", "training/importing.py", "training/reproduction.py", "training/shortcuts.py"),
+        "training/occasions.py",
         *("vision/certificates.py", "vision/export.py", "vision/foreign.py", "vision/graphs.py"),
     }
 )

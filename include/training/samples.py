@@ -12,6 +12,7 @@ from include.contracts import DatasetRef
 from include.errors import DataQualityError
 from include.project import Project
 from include.storage import Store
+from include.training.recency import choose_days
 from include.vision.images import read_split
 from include.vision.stored_images import StoredImages
 
@@ -32,9 +33,15 @@ class Samples:
             return self.images.read(positions)
         return [self.images[position] for position in positions]
 
+    def choose(self, positions: Sequence[int]) -> "Samples":
+        """Return the samples at several positions."""
+        stored = self.images
+        images = stored.choose(positions) if isinstance(stored, StoredImages) else self.take(positions)
+        return Samples(images, self.targets[list(positions)])
+
 
 def read_samples(project: Project, dataset: DatasetRef, store: Store) -> tuple[Samples, Samples]:
-    """Read the train and the validation split.
+    """Read the train split, as far as `training.mode` learns from it, and the validation split.
 
     :raises DataQualityError: too few images, a class without any, or a label that is no class of the project.
     """
@@ -70,8 +77,10 @@ def _read(project: Project, dataset: DatasetRef, store: Store, split: str) -> Sa
             f"{_name(dataset)}: {split} images labelled {_count(unknown)}, which are no classes of "
             f"{project.name} ({', '.join(project.classes)}); correct the labels or add the classes"
         )
-    indices = [project.classes.index(label) for label in read.labels]
-    return Samples(images=read.images, targets=torch.tensor(indices, dtype=torch.int64))
+    indices = torch.tensor([project.classes.index(label) for label in read.labels], dtype=torch.int64)
+    samples = Samples(images=read.images, targets=indices)
+    chosen = choose_days(read.partitions, project.training) if split == "train" else None
+    return samples if chosen is None else samples.choose(chosen)
 
 
 def _name(dataset: DatasetRef) -> str:

@@ -35,8 +35,10 @@ def select_dataset(
     newest = find_latest_candidate(ledger, project.name)
     # An imported model has learned nothing from the dataset.
     learned = newest.dataset.labelled if newest and not newest.imported else None
-    if not required and learned == dataset.labelled:
-        return None
+    if not required and learned is not None:
+        new = abs(dataset.labelled - learned)
+        if new < project.monitoring.retraining.min_new_images:
+            return None
     return dataset
 
 

@@ -14,7 +14,14 @@ from torch import nn
 
 from include.vision.networks import Classifier, find_head
 from include.vision.onnx_network import OnnxNetwork, join_preprocessing
-from include.vision.releases import EMBEDDING_SIZE, GRAPH_EMBEDDING, GRAPH_INPUT, GRAPH_OUTPUT, run_graph
+from include.vision.releases import (
+    EMBEDDING_SIZE,
+    GRAPH_EMBEDDING,
+    GRAPH_INPUT,
+    GRAPH_OUTPUT,
+    run_graph,
+    run_graph_with_embedding,
+)
 
 BATCH = 64
 # Of the projection: every release sees an image in the same directions.
@@ -130,9 +137,15 @@ def measure_parity(classifier: Classifier, graph: onnxruntime.InferenceSession, 
     return worst
 
 
-def predict_all(graph: onnxruntime.InferenceSession, images: Images) -> NDArray[np.float32]:
-    """Return the graph's probabilities, float32 [images, classes], one image at a time as in service."""
-    return np.concatenate([run_graph(graph, image[None]) for image in images])
+def predict_all(
+    graph: onnxruntime.InferenceSession, images: Images
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return the graph's probabilities and embeddings of images, one image at a time as in service.
+
+    :return: As `run_graph_with_embedding`.
+    """
+    probabilities, embeddings = zip(*(run_graph_with_embedding(graph, image[None]) for image in images), strict=True)
+    return np.concatenate(probabilities), None if embeddings[0] is None else np.concatenate(embeddings)
 
 
 def batch_by_size(images: Iterable[NDArray[np.uint8]]) -> Iterable[NDArray[np.uint8]]:

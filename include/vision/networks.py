@@ -35,14 +35,29 @@ class Classifier(nn.Module):
         return logits
 
     def predict_probabilities(self, images: Sequence[NDArray[np.uint8]], batch_size: int = 256) -> NDArray[np.float32]:
-        """Classify images, uint8 [H, W, 3] of any sizes: float32 [len(images), classes], each row summing to 1."""
+        """Classify images, uint8 [H, W, 3] of any sizes: float32 [len(images), classes], each row summing to 1.
+
+        Where memory does not suffice for a batch, it is halved, and so are those after it.
+        """
         self.eval()
-        parts = [np.empty((0, self.classes), dtype=np.float32)]
-        with torch.inference_mode():
-            for start in range(0, len(images), batch_size):
-                logits = self.network(self.preprocess.prepare(images[start : start + batch_size]))
-                parts.append(torch.softmax(logits, dim=1).cpu().numpy())
+        parts, start = [np.empty((0, self.classes), dtype=np.float32)], 0
+        while start < len(images):
+            batch = images[start : start + batch_size]
+            try:
+                parts.append(self._classify(batch))
+            except (MemoryError, torch.OutOfMemoryError):
+                if len(batch) == 1:
+                    raise
+                batch_size = len(batch) // 2
+            else:
+                start += len(batch)
         return np.concatenate(parts)
+
+    @torch.inference_mode()
+    def _classify(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        logits = self.network(self.preprocess.prepare(images))
+        probabilities: NDArray[np.float32] = torch.softmax(logits, dim=1).cpu().numpy()
+        return probabilities
 
 
 def build_classifier(training: TrainingConfig, classes: int) -> Classifier:

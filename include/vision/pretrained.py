@@ -30,6 +30,8 @@ Tensors = dict[str, torch.Tensor]
 def load_pretrained(classifier: Classifier, training: TrainingConfig) -> None:
     """Put the weights that `training.weights` names into a classifier; its head, made for our classes, stays as it is.
 
+    A warm start takes the head, too: the weights are those of a model of the same classes.
+
     :raises ArtifactNotFoundError: the file is not here, and could not be fetched.
     :raises ContractViolationError: the weights are damaged, or belong to another architecture.
     """
@@ -38,9 +40,9 @@ def load_pretrained(classifier: Classifier, training: TrainingConfig) -> None:
     from_file = training.weights.endswith(SUFFIX)
     tensors = _read_file(_find_file(training.weights)) if from_file else _read_named(training)
     network = classifier.network
-    head = f"{find_head(network)}."
-    own = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(head)}
-    given = {name: tensor for name, tensor in tensors.items() if not name.startswith(head)}
+    left = () if training.mode == "warm_start" else (f"{find_head(network)}.",)
+    own = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(left)}
+    given = {name: tensor for name, tensor in tensors.items() if not name.startswith(left)}
     unlike = [name for name in sorted(own.keys() | given.keys()) if not _fits(own.get(name), given.get(name), name)]
     if unlike:
         raise ContractViolationError(

@@ -76,7 +76,7 @@ class Bundle:
 
     @property
     def reference(self) -> Path:
-        """Parquet table of the validation split: image statistics, `predicted`, `confidence`."""
+        """Parquet table of the validation split, as far as it has the columns of the prediction log; digest, label."""
         return self.folder / REFERENCE
 
 

@@ -42,6 +42,10 @@ class StoredImages(Sequence[Pixels]):
         """Return what opens the same images in another process: the dataset's URI, its version, and their rows."""
         return self._version.uri, self._version.version, self._rows
 
+    def choose(self, positions: Sequence[int]) -> "StoredImages":
+        """Return the images at several positions as a sequence of their own."""
+        return StoredImages(self._version, self._rows[list(positions)], self._room)
+
     def __len__(self) -> int:
         return len(self._rows)
 

@@ -102,5 +102,9 @@ def read_announcement(asset: Asset, context: "Context") -> dict[str, Any] | None
     events = triggering_events(asset, context) or list(context["inlet_events"][asset].ascending(False).limit(1))
     if not events:
         return None
-    # Airflow marks an event that a person created by hand; the mark is no part of the reference.
-    return {name: value for name, value in (events[-1].extra or {}).items() if name != "from_rest_api"}
+    return without_mark(events[-1].extra)
+
+
+def without_mark(extra: dict[str, Any] | None) -> dict[str, Any]:
+    """Return an event's reference; Airflow marks an event that a person created by hand, which is no part of it."""
+    return {name: value for name, value in (extra or {}).items() if name != "from_rest_api"}

@@ -4,23 +4,38 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
-from pydantic import ValidationError
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from include.errors import PermanentError
+from include.errors import FINAL, FOREIGN, PermanentError
 from include.project import Project, load_projects
 from include.settings import load_settings
+from windhover.notifications import WindhoverNotifier, report_failure, report_recovery
 
-LEDGER_CONNECTION = "windhover_ledger"
 TRAINING_POOL = "training"
 
 RETRY_UNLESS_PERMANENT = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            exception=[PermanentError, ValidationError],
+            exception=[PermanentError, *(name for name, handling in FOREIGN.items() if handling in FINAL)],
             action=RetryAction.FAIL,
             reason="the same inputs fail the same way",
         )
     ]
+)
+
+# Against its own last runs: one that asks people for labels or approval takes days, and is not late for that.
+LATE_RUN = DeadlineAlert(
+    reference=DeadlineReference.AVERAGE_RUNTIME(max_runs=10, min_runs=3),
+    interval=timedelta(hours=6),
+    callback=AsyncCallback(
+        WindhoverNotifier,
+        kwargs={
+            "what": "takes 6 hours longer than its last ten runs did",
+            "kind": "late_run",
+            "runbook": "docs/runbook.md#late-run",
+        },
+    ),
 )
 
 
@@ -30,6 +45,7 @@ def dag_defaults(project: Project, **overrides: Any) -> dict[str, Any]:
         "start_date": datetime(2020, 1, 1, tzinfo=UTC),
         "catchup": False,
         "max_active_runs": 4,
+        "deadline": LATE_RUN,
         "render_template_as_native_obj": True,
         "default_args": {
             "owner": project.owner,
@@ -38,6 +54,8 @@ def dag_defaults(project: Project, **overrides: Any) -> dict[str, Any]:
             "retry_exponential_backoff": True,
             "max_retry_delay": timedelta(minutes=5),
             "retry_policy": RETRY_UNLESS_PERMANENT,
+            "on_failure_callback": report_failure,
+            "on_success_callback": report_recovery,
         },
         **overrides,
     }

@@ -3,6 +3,7 @@
 import pytest
 
 from include.contracts import BatchReport, DatasetRef, ModelRef, ModelVersionRef, ReleaseRef, RetrainingRequest
+from include.ledger.retrainings import list_retrainings
 from tests.plugins import samples
 from tests.plugins.task_runs import make_event, make_run, run_task
 from windhover.assets import ProjectAssets
@@ -49,7 +50,7 @@ def test_a_delivery_becomes_an_announced_dataset(play_run, stages, machine, ledg
     assert (DatasetRef.model_validate(event["extra"]), event["partition_key"]) == (samples.DATASET, samples.DAY)
 
 
-def test_a_dataset_becomes_an_announced_candidate(play_run, stages, machine, tracking, api_server):
+def test_a_dataset_becomes_an_announced_candidate(play_run, stages, ledger_connection, tracking, api_server):
     api_server.returned["cross_validate"] = []
     stages.replace("include.training.selection.select_dataset", samples.DATASET)
     stages.replace("include.training.selection.override_training", lambda project, _: project)
@@ -57,11 +58,13 @@ def test_a_dataset_becomes_an_announced_candidate(play_run, stages, machine, tra
     stages.replace("include.training.fit.train_candidate", samples.MODEL)
 
     event = (ASSETS.curated_dataset, samples.DATASET.model_dump(mode="json"))
-    outcomes = play_run("train_model", ["select_dataset", "train_candidate"], event=event)
+    outcomes = play_run("train_model", ["select_dataset", "train_candidate", "settle_training"], event=event)
 
     [announced] = outcomes["train_candidate"].announced
     assert ModelRef.model_validate(announced["extra"]) == samples.MODEL
     assert announced["partition_key"] == samples.DAY
+    [training] = list_retrainings(ledger_connection, "digits")
+    assert (training.request.trigger, training.outcome) == ("new_data", f"trained candidate {samples.MODEL.key[:19]}")
 
 
 def test_a_candidate_becomes_an_announced_version(play_run, stages, ledger_connection, tracking):
@@ -125,10 +128,21 @@ def test_a_drifted_window_becomes_one_announced_request(play_run, stages, ledger
     stages.replace("include.monitoring.profile.profile_predictions", samples.PROFILE)
     stages.replace("include.monitoring.drift.detect_drift", samples.DRIFT)
     stages.replace("include.monitoring.performance.measure_performance", samples.PERFORMANCE)
+    stages.replace(
+        "include.monitoring.diagnosis.diagnose",
+        lambda _, episode, *__: samples.DIAGNOSIS.model_copy(update={"episode": episode}),
+    )
+    stages.provide("include.monitoring.decision", "override_action", None)
+    stages.replace(
+        "include.monitoring.decision.decide_action",
+        lambda diagnosis, *_: samples.DECISION.model_copy(update={"episode": diagnosis.episode}),
+    )
 
-    tasks = ["profile_predictions", "detect_drift", "measure_performance", "wait_for_drift", "request_retraining"]
+    tasks = ["profile_predictions", "detect_drift", "measure_performance", "wait_for_drift", "diagnose_drift"]
+    tasks += ["decide_action", "relabel_images", "request_retraining"]
     outcomes = play_run("monitor_model", tasks, "manual")
 
-    assert [outcome.state for outcome in outcomes.values()] == ["success"] * 5
+    assert [outcome.state for outcome in outcomes.values()] == ["success"] * 6 + ["skipped", "success"]
     [announced] = outcomes["request_retraining"].announced
-    assert RetrainingRequest.model_validate(announced["extra"]).drift == samples.DRIFT
+    request = RetrainingRequest.model_validate(announced["extra"])
+    assert (request.drift, request.reason.partition(": ")[2]) == (samples.DRIFT, "camera: blurred lens")

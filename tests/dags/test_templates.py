@@ -12,6 +12,7 @@ from tests.plugins.task_runs import NOW, ApiServer, make_run, play, start_task
 STEMS = ["ingest_images", "train_model", "promote_model", "deploy_model", "predict_batch", "monitor_model"]
 STEMS += ["maintain_platform"]
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
+EMPTY = dict.fromkeys(["epochs", "learning_rate", "seed", "mode"])
 HOUR = {"logical_date": START, "data_interval_start": START, "data_interval_end": END}
 
 
@@ -44,7 +45,7 @@ def test_a_partition_stays_a_text_and_none_stays_none(render, key, rendered):
 
 
 def test_an_empty_form_overrides_nothing(render):
-    assert render("train_model", "train_candidate").overrides == {"epochs": None, "learning_rate": None, "seed": None}
+    assert render("train_model", "train_candidate").overrides == EMPTY
 
 
 @pytest.mark.parametrize("moment", [None, "2026-11-01T00:00:00Z", "2026-11-01T02:00:00+02:00"])
@@ -76,8 +77,8 @@ def test_a_form_that_lacks_something_is_refused(render, stem, conf):
 
 def test_the_form_arrives_with_its_types(render):
     overrides = render("train_model", "train_candidate", conf={"epochs": 3, "learning_rate": 0.1, "seed": 0}).overrides
-    assert overrides == {"epochs": 3, "learning_rate": 0.1, "seed": 0}
-    assert [type(value) for value in overrides.values()] == [int, float, int]
+    assert overrides == {"epochs": 3, "learning_rate": 0.1, "seed": 0, "mode": None}
+    assert [type(value) for value in overrides.values()] == [int, float, int, type(None)]
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ EDGES = {
         ("select_dataset", "inspect_shortcuts"),
         ("select_dataset", "run_trials"),
         ("select_dataset", "train_candidate"),
+        ("train_candidate", "settle_training"),
     ],
     "promote_model": [
         ("approve_promotion", "register_model"),
@@ -49,12 +50,24 @@ EDGES = {
         ("roll_out", "write_release_notes"),
     ],
     "switch_release": [],
+    "retire_model": [],
     "predict_batch": [("score", "publish_predictions"), ("select_release", "score")],
     "monitor_model": [
+        ("decide_action", "relabel_images"),
+        ("detect_drift", "diagnose_drift"),
+        ("detect_drift", "measure_performance"),
+        ("detect_drift", "relabel_images"),
         ("detect_drift", "wait_for_drift"),
+        ("diagnose_drift", "decide_action"),
+        ("measure_performance", "decide_action"),
+        ("measure_performance", "diagnose_drift"),
+        ("measure_performance", "relabel_images"),
+        ("measure_performance", "wait_for_drift"),
         ("profile_predictions", "detect_drift"),
         ("profile_predictions", "measure_performance"),
-        ("wait_for_drift", "request_retraining"),
+        ("relabel_images", "request_retraining"),
+        ("wait_for_drift", "diagnose_drift"),
+        ("wait_for_drift", "relabel_images"),
     ],
 }
 BORN = {
@@ -96,7 +109,9 @@ def test_upkeep_bears_no_asset(stem):
     assert [task.task_id for task in load(stem).tasks if task.outlets] == []
 
 
-@pytest.mark.parametrize("stem", ["release_quarantine", "forget_images", "import_model", "switch_release"])
+@pytest.mark.parametrize(
+    "stem", ["release_quarantine", "forget_images", "import_model", "switch_release", "retire_model"]
+)
 def test_what_a_person_answers_for_runs_by_hand_only(stem):
     assert load(stem).schedule is None
 

@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from deploy.credentials import load_credentials
-from deploy.parts import STACK_MARKER, describe_parts, name_parts, name_replicas, shared_environment
+from deploy.parts import STACK_MARKER, WATCHER, describe_parts, name_parts, name_replicas, shared_environment
+from include.monitoring.channels import open_channels
 
 AIRFLOW = {"api-server", "scheduler", "dag-processor", "triggerer"}
 
@@ -40,7 +41,17 @@ def test_every_part_knows_no_secret_but_those_it_needs(home):
     replicas = set(name_replicas(home.replicas))
     assert knows_keys == AIRFLOW
     assert knows_token == AIRFLOW | replicas
-    assert {part.name for part in parts.values() if "WINDHOVER_LEDGER_URI" in part.environment} == replicas
+    assert {part.name for part in parts.values() if "WINDHOVER_LEDGER_URI" in part.environment} == replicas | {WATCHER}
+
+
+def test_notifications_go_to_a_file_and_to_the_owners_channels(home):
+    (home.secrets / "notify_urls").write_text("ops=mailto://user:secret@example.invalid\n")
+    watcher = describe_parts(home, load_credentials(home))[WATCHER]
+    file, mail = open_channels(watcher.environment["WINDHOVER_NOTIFY_URLS"])
+    assert file.send("title", "body", "minor")
+    assert (home.root / "notifications.ndjson").exists()
+    assert mail.tags == {"ops"}
+    assert "secret" not in " ".join(watcher.command)
 
 
 def test_the_callers_own_settings_do_not_leak_in(home, monkeypatch):

@@ -24,6 +24,8 @@ def test_the_shipped_project_loads(project: Project):
     [
         (GOOD + "trainig: {}\n", "trainig: unknown key; did you mean 'training'?"),
         (GOOD + "training: {epoch: 3}\n", "training.epoch: unknown key; did you mean 'epochs'?"),
+        (GOOD + "deployment: {freeze: [{day: mon}]}\n", "deployment.freeze.0.day: unknown key; did you mean 'days'?"),
+        (GOOD + "tuning: {search: {learning_rate: {lwo: 1}}}\n", "lwo: unknown key; did you mean 'low'?"),
         (GOOD + "zzz: 1\n", "zzz: unknown key; known keys: name, title"),
         (GOOD + "training: {epochs: many}\n", "training.epochs: Input should be a valid integer"),
         (GOOD + "training: {epochs: 0}\n", "greater than or equal to 1 (got 0)"),

@@ -3,12 +3,15 @@
 from datetime import UTC, datetime
 
 from include.contracts import (
+    ActionDecision,
     BatchRef,
     BatchReport,
     BatchShardRef,
     ComparisonReport,
     DatasetRef,
+    DiagnosisReport,
     DriftReport,
+    EpisodeReport,
     EvaluationReport,
     ExpectationReport,
     ModelRef,
@@ -110,3 +113,16 @@ DRIFT = DriftReport(
 )
 STABLE = DRIFT.model_copy(update={"verdict": "stable", "summary": "stable: no feature differs", "report": None})
 PERFORMANCE = PerformanceReport(project="digits", start=START, end=END, predictions=200, labelled=0)
+DEGRADED = PERFORMANCE.model_copy(update={"verdict": "degraded", "labelled": 200, "summary": "degraded: 12 % lost"})
+EPISODE = EpisodeReport(
+    id=7, project="digits", state="open", trigger="drift", opened_at=END, closed_at=None, windows=1, drift=DRIFT
+)
+DIAGNOSIS = DiagnosisReport(
+    project="digits",
+    episode=7,
+    cause="camera_fault",
+    name="camera: blurred lens",
+    scores={"camera_fault": 1.0},
+    evidence=("sharpness is halved",),
+)
+DECISION = ActionDecision(project="digits", episode=7, cause="camera_fault", action="retrain", reasons=("policy",))

@@ -19,7 +19,7 @@ def test_without_evidence_there_is_no_page(operator):
 
 
 def test_links_of_one_task_do_not_overwrite_each_other():
-    assert len({link.name for link in ALL}) == len({link.xcom_key for link in ALL}) == len(ALL) == 13
+    assert len({link.name for link in ALL}) == len({link.xcom_key for link in ALL}) == len(ALL) == 14
     assert all(link.xcom_key.isascii() and " " not in link.xcom_key for link in ALL)
 
 

@@ -30,6 +30,7 @@ def test_the_plugin_can_be_shown_in_the_web_ui():
 def test_our_pages_are_in_the_navigation_and_lead_somewhere():
     views = find_plugin().external_views
     assert [(view["name"], view["destination"]) for view in views] == [
+        ("Windhover", "nav"),
         ("Datasets", "nav"),
         ("Models", "nav"),
         ("Rollouts", "nav"),

@@ -1,4 +1,4 @@
-"""Tables of what serves: releases, rollouts, plans, the processes that follow them, and drift episodes."""
+"""Tables of what serves: releases, rollouts, plans, and the processes that follow them."""
 
 import sqlalchemy as sa
 
@@ -48,16 +48,4 @@ replicas = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("report", sa.JSON, nullable=False),
     sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
-)
-
-episodes = sa.Table(
-    "episodes",
-    metadata,
-    sa.Column("id", sa.BigInteger, primary_key=True),
-    sa.Column("project", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False, comment="open, requested or closed"),
-    sa.Column("drift", sa.JSON, nullable=False),
-    sa.Column("answered_by", sa.Text, comment="Run that asked for the retraining."),
-    now(),
-    sa.Index("uq_episodes_unclosed", "project", unique=True, postgresql_where=sa.text("state <> 'closed'")),
 )

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
-from windhover.defaults import LEDGER_CONNECTION
-
 if TYPE_CHECKING:
     from include.ledger import Ledger
+
+LEDGER_CONNECTION = "windhover_ledger"
 
 
 class LedgerHook(BaseHook):

@@ -169,6 +169,7 @@ class RollBackOperator(StageOperator):
         from include.deployment.notes import write_release_notes
         from include.deployment.rollout import roll_back
         from include.ledger.audit import seal_chain
+        from include.ledger.episodes import close_answered_episode
 
         if self.rollout is None:
             raise AirflowSkipException("the run failed before anything was rolled out; what answered before answers on")
@@ -177,6 +178,7 @@ class RollBackOperator(StageOperator):
         self.evidence |= {"Endpoint": self.read_settings().serving_page, "Rollouts": rollouts_of(project.name)}
         reason = context["dag_run"].note or "judge_rollout failed, or was marked so; its log has the reasons"
         roll_back(rollout, [reason], ledger, who=name_attempt(context), forced=True)
+        close_answered_episode(ledger, project.name, "its model was taken back")
         seal_chain(ledger, project.name, store)
         self.evidence["Release notes"] = page_of(write_release_notes(rollout, project, ledger, store))
         return rollout.model_dump(mode="json")

@@ -66,6 +66,36 @@ class RetireModelsOperator(StageOperator):
         return [tombstone.model_dump(mode="json") for tombstone in retired]
 
 
+class CleanWindowsOperator(StageOperator):
+    """Remove the predictions that were frozen for checks which are long over; return the addresses."""
+
+    def execute(self, context: "Context") -> list[str]:
+        from include.monitoring.profile import clean_windows
+
+        removed = clean_windows(self.read_project(), self.open_store(), datetime.now(UTC))
+        self.log.info("%d window(s) removed", len(removed))
+        return removed
+
+
+class CompareExplanationsOperator(StageOperator):
+    """Hold what a week's answers rest on against the certified images; an incident says that it has moved.
+
+    Where too few images were kept, the run is skipped.
+    """
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        from include.monitoring.explanation_drift import measure_explanation_drift, report_moved
+
+        end = context["dag_run"].run_after
+        project = self.read_project()
+        report = measure_explanation_drift(project, end - timedelta(days=7), end, self.open_store())
+        if report.verdict == "insufficient":
+            raise AirflowSkipException(report.summary)
+        self.log.info(report.summary)
+        report_moved(project, report, self.open_ledger(), context["run_id"])
+        return report.model_dump(mode="json")
+
+
 class CleanCheckpointsOperator(StageOperator):
     """Remove the checkpoints of trainings that were never finished and are old; return the addresses."""
 

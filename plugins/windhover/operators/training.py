@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from windhover.assets import announce, triggering_events
+from windhover.assets import announce, triggering_events, without_mark
 from windhover.links import MLFLOW_RUN
 from windhover.operators.stage import StageOperator, read_moment
 
@@ -21,28 +21,49 @@ if TYPE_CHECKING:
 class SelectDatasetOperator(StageOperator):
     """Choose the dataset version to train on; skip when nothing was labelled since the last training.
 
-    A run started by hand, or by an event of one of the task's inlets, trains in any case.
+    A run started by hand, or by an event of one of the task's inlets, trains in any case. What it trains for is
+    recorded, and the mode left in the XCom `mode`.
 
     :param as_of: Train on what was known at this moment, ISO 8601; empty: on all there is.
+    :param mode: How to train; empty: as the request or the project file says.
     """
 
-    template_fields: Sequence[str] = ("project", "as_of")
+    template_fields: Sequence[str] = ("project", "as_of", "mode")
 
-    def __init__(self, *, as_of: str | None, **kwargs: Any) -> None:
+    def __init__(self, *, as_of: str | None, mode: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.as_of = as_of
+        self.mode = mode
 
     def execute(self, context: "Context") -> dict[str, Any]:
         from include.training.selection import select_dataset
 
-        asked_for = any(triggering_events(asset, context) for asset in self.inlets)
-        required = asked_for or context["dag_run"].run_type == "manual"
+        requests = [event.extra for asset in self.inlets for event in triggering_events(asset, context)]
+        by_hand = context["dag_run"].run_type == "manual"
         as_of = read_moment(self.as_of) if self.as_of else None
-        project, store = self.read_project(), self.open_store()
-        dataset = select_dataset(project, self.open_ledger(), store, required=required, as_of=as_of)
+        project, ledger, store = self.read_project(), self.open_ledger(), self.open_store()
+        dataset = select_dataset(project, ledger, store, required=bool(requests) or by_hand, as_of=as_of)
         if dataset is None:
-            raise AirflowSkipException("no image was labelled since the last training; there is nothing to learn")
+            raise AirflowSkipException("too little was labelled since the last training; there is nothing to learn")
+        self._begin(project, dataset, requests, context)
         return dataset.model_dump(mode="json")
+
+    def _begin(
+        self, project: "Project", dataset: "DatasetRef", requests: list[dict[str, Any]], context: "Context"
+    ) -> None:
+        from include.contracts import RetrainingRequest
+        from include.training.occasions import begin_training
+
+        told = [without_mark(request) for request in requests]
+        # An event that a person creates by hand may carry nothing.
+        asked, run = [RetrainingRequest.model_validate(one) for one in told if one], context["dag_run"]
+        by_hand = run.run_type == "manual" or len(asked) < len(told)
+        person = (run.triggering_user_name or "somebody") if by_hand else None
+        begun = begin_training(
+            project, dataset, asked, self.open_ledger(), context["run_id"], by=person, mode=self.mode
+        )
+        self.log.info("trains %s, because: %s", begun.mode, begun.reason)
+        context["ti"].xcom_push("mode", begun.mode)
 
 
 class InspectShortcutsOperator(StageOperator):
@@ -89,13 +110,18 @@ class LearningOperator(StageOperator):
         self.overrides = overrides
 
     def read_inputs(self) -> "tuple[Project, DatasetRef]":
-        """Validate the project, with the form's values in it, and the dataset."""
+        """Validate the project, with the form's values in it and what to begin from, and the dataset."""
         from include.contracts import DatasetRef
         from include.training.selection import override_training
 
         dataset = DatasetRef.model_validate(self.dataset)
         self.reads.append(dataset)
-        return override_training(self.read_project(), self.overrides), dataset
+        project = override_training(self.read_project(), self.overrides)
+        if project.training.mode == "warm_start":
+            from include.training.warm_start import begin_from_champion
+
+            project = begin_from_champion(project, self.open_ledger(), self.open_tracking())
+        return project, dataset
 
 
 class RunTrialsOperator(LearningOperator):
@@ -177,3 +203,24 @@ class TrainModelOperator(LearningOperator):
         from include.training.folds import log_folds
 
         log_folds([FoldReport.model_validate(fold) for fold in self.folds], tracking, run_id)
+
+
+class SettleTrainingOperator(StageOperator):
+    """Record how the training ended, whatever happened to it, so that the next one may be asked for.
+
+    :param model: A `ModelRef`; nothing where none was trained.
+    """
+
+    template_fields: Sequence[str] = ("project", "model")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"project": "json", "model": "json"}
+
+    def __init__(self, *, model: dict[str, Any] | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+
+    def execute(self, context: "Context") -> str:
+        from include.contracts import ModelRef
+        from include.training.occasions import end_training
+
+        model = ModelRef.model_validate(self.model) if self.model else None
+        return end_training(self.read_project().name, model, self.open_ledger(), context["run_id"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferralError
 
-from include.contracts import DriftReport
+from include.contracts import DriftReport, EpisodeReport, PerformanceReport
 from windhover.hooks.ledger import LedgerHook
 from windhover.links import DRIFT_REPORT, page_of
 from windhover.triggers.monitoring import DriftTrigger
@@ -17,24 +17,36 @@ if TYPE_CHECKING:
 
 
 class DriftSensor(BaseSensorOperator):
-    """Wait, without holding a worker slot, until a project has a drift episode that nobody has answered.
+    """Wait, without holding a worker slot, until a project has an episode that nobody has answered; return it.
 
     Usable in any DAG: `DriftSensor(task_id="wait_for_drift", project_name="digits")`.
 
     :param project_name: The project to watch.
     :param measured: A `DriftReport` this run has measured already. A stable window settles the question: the task is
         skipped at once instead of waiting.
+    :param performance: A `PerformanceReport` of the same window; one that has degraded is as good as drift.
+    :param answered: Take also an episode that was answered already: a person wants to answer it anew.
     """
 
-    template_fields: Sequence[str] = ("project_name", "measured")
-    template_fields_renderers: ClassVar[dict[str, str]] = {"measured": "json"}
+    template_fields: Sequence[str] = ("project_name", "measured", "performance", "answered")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"measured": "json", "performance": "json"}
     operator_extra_links = (DRIFT_REPORT,)
     evidence: dict[str, str]
 
-    def __init__(self, *, project_name: str, measured: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        project_name: str,
+        measured: dict[str, Any] | None = None,
+        performance: dict[str, Any] | None = None,
+        answered: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.project_name = project_name
         self.measured = measured
+        self.performance = performance
+        self.answered = answered
         self.evidence = {}
 
     def execute(self, context: "Context") -> dict[str, Any]:
@@ -42,20 +54,35 @@ class DriftSensor(BaseSensorOperator):
 
         if context["dag_run"].run_type == "backfill":
             raise AirflowSkipException("a backfill looks at the past; it asks for no retraining")
-        window = DriftReport.model_validate(self.measured) if self.measured else None
-        if window and window.verdict == "stable":
-            raise AirflowSkipException(window.summary)
-        found = find_drift(self.project_name, LedgerHook().open_ledger())
-        if found is None and window and window.verdict == "drift":
-            raise AirflowSkipException(f"another run has answered this episode already; {window.summary}")
+        again = bool(self.answered)
+        found = find_drift(self.project_name, LedgerHook().open_ledger(), answered=again)
+        differs = None if again else self._read_window(found)
+        if found is None and (differs or again):
+            raise AirflowSkipException(differs or f"{self.project_name} has no episode to answer anew")
         if found is None:
-            self.log.info("no unanswered drift episode of %s yet; waiting", self.project_name)
+            self.log.info("no unanswered episode of %s yet; waiting", self.project_name)
             self.defer(
                 trigger=DriftTrigger(self.project_name, self.poke_interval),
                 method_name="report",
                 timeout=timedelta(seconds=self.timeout),
             )
-        return self.report(context, found[1].model_dump(mode="json"))
+        return self.report(context, found.model_dump(mode="json"))
+
+    def _read_window(self, found: EpisodeReport | None) -> str | None:
+        """Say why nobody waits where this run's window differs; None where it proves nothing.
+
+        :raises AirflowSkipException: the window is stable. Images that are say nothing about answers that were worse.
+        """
+        drift = DriftReport.model_validate(self.measured) if self.measured else None
+        performance = PerformanceReport.model_validate(self.performance) if self.performance else None
+        if performance and performance.verdict == "degraded":
+            return f"another run has answered this episode already; {performance.summary}"
+        recovered = found is None or found.trigger == "drift" or (performance and performance.verdict == "stable")
+        if drift and drift.verdict == "stable" and recovered:
+            raise AirflowSkipException(drift.summary)
+        if drift and drift.verdict == "drift":
+            return f"another run has answered this episode already; {drift.summary}"
+        return None
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: "Context") -> Any:
         """Skip, with `soft_fail`, when the time is up, but not when the trigger died: then nobody has looked."""
@@ -67,7 +94,8 @@ class DriftSensor(BaseSensorOperator):
             raise
 
     def report(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
-        """Return the drift that was found."""
-        if (page := DriftReport.model_validate(event).report) is not None:
-            self.evidence["Drift report"] = page_of(page)
+        """Return the episode that was found."""
+        drift = EpisodeReport.model_validate(event).drift
+        if drift and drift.report:
+            self.evidence["Drift report"] = page_of(drift.report)
         return event

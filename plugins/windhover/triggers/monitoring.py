@@ -10,7 +10,7 @@ from windhover.hooks.ledger import LedgerHook
 
 
 class DriftTrigger(BaseTrigger):
-    """Fire once, when a project has a drift episode that nobody has answered."""
+    """Fire once, with the episode, when a project has one that nobody has answered."""
 
     def __init__(self, project_name: str, poke_interval: float) -> None:
         super().__init__()
@@ -26,4 +26,4 @@ class DriftTrigger(BaseTrigger):
         ledger = await asyncio.to_thread(LedgerHook().open_ledger)
         while (found := await asyncio.to_thread(find_drift, self.project_name, ledger)) is None:
             await asyncio.sleep(self.poke_interval)
-        yield TriggerEvent(found[1].model_dump(mode="json"))
+        yield TriggerEvent(found.model_dump(mode="json"))

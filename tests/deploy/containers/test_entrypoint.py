@@ -15,7 +15,7 @@ def test_an_unknown_part_or_none_lists_the_known_ones():
     for arguments in (["nonsense"], []):
         done = _run(*arguments)
         assert done.returncode == 1
-        assert "known: airflow, migrate, settings, mlflow, serving" in done.stderr
+        assert "known: airflow, migrate, settings, mlflow, serving, watcher" in done.stderr
         assert "Traceback" not in done.stderr
 
 

@@ -1,5 +1,7 @@
 import json
+import os
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -54,3 +56,13 @@ def test_a_part_without_an_address_is_as_healthy_as_its_heartbeat(server, part):
     for status, reason in (("healthy", ""), ("unhealthy", f"{part} is unhealthy"), (None, f"{part} is None")):
         server.body = json.dumps({name: {"status": status}}).encode()
         assert health.check_health(part) == reason
+
+
+def test_the_watcher_is_healthy_while_it_looks(monkeypatch, tmp_path):
+    monkeypatch.setattr(health, "BEAT", tmp_path / "beat")
+    assert health.check_health("watcher") == "watcher has not looked yet"
+    health.BEAT.write_text("")
+    assert health.check_health("watcher") == ""
+    long_ago = time.time() - 300
+    os.utime(health.BEAT, (long_ago, long_ago))
+    assert health.check_health("watcher") == "watcher has not looked for 300 s"

@@ -22,8 +22,16 @@ def complaint(ended, code):
     return lines[0].removeprefix("error: ")
 
 
+def list_verbs(group):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from list_verbs(command)
+        else:
+            yield name, command
+
+
 def test_every_verb_takes_a_project_and_can_answer_in_json():
-    for name, command in typer.main.get_command(app).commands.items():
+    for name, command in list_verbs(typer.main.get_command(app)):
         options = {option for parameter in command.params for option in parameter.opts}
         assert {"--project", "--json"} <= options, name
         assert command.help, name

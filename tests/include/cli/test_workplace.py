@@ -86,11 +86,3 @@ def test_a_candidate_is_measured_judged_and_turned_down(machine, workplace, ledg
     assert find_unclosed_episode(ledger, machine.project) is None
     with pytest.raises(ArtifactNotFoundError, match="no certified version yet"):
         workplace.find_certified()
-
-
-def test_a_window_is_measured_for_drift_and_accuracy(workplace, ledger):
-    edge = DriftReport(project=workplace.project.name, **WINDOW, verdict="stable", predictions=0, summary="")
-    measured = workplace.monitor(edge.start, edge.end)
-    assert measured["drift"]["verdict"] == "insufficient"
-    assert (measured["performance"]["predictions"], measured["performance"]["accuracy"]) == (0, None)
-    assert find_unclosed_episode(ledger, workplace.project.name) is None

@@ -4,6 +4,7 @@ import pytest
 
 from include.deployment.freeze import Freeze, find_freeze, require_open
 from include.errors import RolloutFailedError
+from include.ledger.freezes import FreezeRecord
 from include.project import DeploymentPolicy, FreezeWindow
 
 SATURDAY = datetime(2026, 11, 21, tzinfo=UTC)
@@ -53,3 +54,9 @@ def test_a_refusal_says_why_and_until_when():
     with pytest.raises(RolloutFailedError, match=r"before 2026-11-22 00:00 UTC: nobody is there"):
         require_open(DeploymentPolicy(freeze=(WEEKEND,)), at(0, 12))
     require_open(DeploymentPolicy(freeze=(WEEKEND,)), at(2, 12))
+
+
+def test_a_freeze_that_stands_lets_no_rollout_begin():
+    standing = [FreezeRecord("slo/availability", "the error budget is used up", at(2, 11))]
+    with pytest.raises(RolloutFailedError, match=r"budget is used up .*slo/availability"):
+        require_open(DeploymentPolicy(), at(2, 12), standing)

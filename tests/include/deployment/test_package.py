@@ -21,7 +21,7 @@ from include.errors import (
 )
 from include.ledger.certificates import find_certificate
 from include.ledger.releases import find_release
-from include.predictions import STATISTICS
+from include.predictions import PREDICTIONS, STATISTICS
 from include.registry.certificate import ORIGIN, issue_certificate
 from include.settings import REPOSITORY
 from include.storage import digest_folder
@@ -95,11 +95,19 @@ def test_a_release_holds_all_it_needs_and_is_recorded(certify, project, store, l
     assert bundle.manifest.model_version == 3
     assert bundle.manifest.classes == project.classes
     reference = pq.read_table(bundle.reference)
-    assert reference.column_names == [*STATISTICS, "predicted", "confidence"]
     assert len(reference) == 10
     assert set(reference["width"].to_pylist()) == {32.0}
+    logged = [field for field in reference.schema if field.name in PREDICTIONS.names]
+    assert logged == [PREDICTIONS.field(field.name) for field in logged]
+    assert {*STATISTICS, "predicted", "confidence", "probabilities", "embedding"} == {field.name for field in logged}
+    assert set(reference.column_names) - set(PREDICTIONS.names) == {"label", "digest"}
 
     graph = open_graph(bundle.graph)
+    described = {row["digest"]: row for row in reference.to_pylist()}
+    for golden in bundle.manifest.golden:
+        assert described[golden.image]["predicted"] == golden.predicted
+        assert described[golden.image]["probabilities"] == list(golden.probabilities)
+    assert {len(row["embedding"]) for row in described.values()} == {64}
     assert len(bundle.manifest.golden) == 10
     for golden in bundle.manifest.golden:
         image = np.array(Image.open(io.BytesIO((bundle.folder / golden.file).read_bytes())))

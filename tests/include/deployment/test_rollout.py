@@ -16,6 +16,7 @@ from include.deployment.rollout import complete_rollout, open_evidence, roll_bac
 from include.errors import RolloutFailedError, ServiceUnavailableError
 from include.ledger import Ledger
 from include.ledger.audit import verify_chain
+from include.ledger.freezes import freeze_rollouts, lift_freeze
 from include.ledger.plans import find_plan, list_plans
 from include.ledger.rollouts import find_rollout
 from include.ledger.tables import rollouts
@@ -79,7 +80,8 @@ def age(ledger, rollout, minutes):
 
 
 def audited(ledger, store):
-    return [(entry.who, entry.why, entry.payload["rollout"]) for entry in verify_chain(ledger, "digits", store)[0]]
+    overrides = [entry for entry in verify_chain(ledger, "digits", store)[0] if entry.kind == "override"]
+    return [(entry.who, entry.why, entry.payload["rollout"]) for entry in overrides]
 
 
 def test_the_first_release_is_direct_and_judged_on_readiness_alone(begin, look, follow, ledger, release_of):
@@ -277,6 +279,14 @@ def test_no_rollout_begins_in_a_freeze_but_one_under_way_goes_on(begin, look, fo
         begin(release_of(3), run="run-2", policy=frozen)
     assert begin(release_of(2), policy=frozen) == canary
     assert told(ledger, canary) == ("started", 1)
+
+
+def test_an_exhausted_error_budget_holds_rollouts_back_until_it_is_lifted(begin, serving, ledger, release_of):
+    freeze_rollouts(ledger, "digits", cause="slo/availability", reason="the error budget is used up", who="watcher")
+    with pytest.raises(RolloutFailedError, match="the error budget is used up"):
+        begin(release_of(3), run="run-2")
+    lift_freeze(ledger, "digits", cause="slo/availability", who="anna", why="the fix")
+    assert begin(release_of(3), run="run-2").release == release_of(3)
 
 
 def test_what_serves_already_gets_no_second_rollout(begin, look, serving, ledger):

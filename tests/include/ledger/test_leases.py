@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from include.errors import LeaseHeldError, StaleAttemptError, TransientError
 from include.ledger import Ledger
-from include.ledger.leases import Lease, hold_lease
+from include.ledger.leases import Lease, hold_lease, release_lease, take_lease
 from include.ledger.tables import leases
 
 NAME = "digits/publish"
@@ -94,3 +94,15 @@ def test_an_expired_lease_nobody_took_is_still_good(ledger: Ledger):
 def test_names_do_not_disturb_each_other(ledger: Ledger):
     with hold_lease(ledger, NAME, "one"), hold_lease(ledger, "parts/publish", "two") as other:
         write(ledger, other)
+
+
+def test_a_lease_that_is_kept_belongs_to_nobody_else_until_it_is_released(ledger: Ledger):
+    first = take_lease(ledger, NAME, "a", 60)
+    kept = take_lease(ledger, NAME, "a", 60)
+    with pytest.raises(LeaseHeldError, match="by a"):
+        take_lease(ledger, NAME, "b", 60)
+    release_lease(ledger, first)
+    with pytest.raises(LeaseHeldError):
+        take_lease(ledger, NAME, "b", 60)
+    release_lease(ledger, kept)
+    write(ledger, take_lease(ledger, NAME, "b", 60))

@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from include.contracts import ReleasePlan
 from include.errors import ServiceUnavailableError
 from include.ledger import Ledger
+from include.ledger.episodes import list_episodes
 from include.ledger.plans import find_plan
 from include.ledger.rollouts import find_rollout
 from include.ledger.tables import metadata
@@ -79,6 +80,19 @@ def test_what_served_before_plans_were_kept_becomes_the_first_plan(create_databa
     plan = find_plan(ledger, "digits")
     assert plan == ReleasePlan(project="digits", revision=1, champion=after, previous=before, rollout=number)
     assert find_rollout(ledger, number).rollout.strategy == "direct"
+
+
+def test_an_episode_of_before_has_counted_its_one_window(create_database, make_drift):
+    ledger = Ledger(create_database("windhover_episodes"))
+    ledger.migrate("0006")
+    insert = "INSERT INTO episodes (project, state, drift) VALUES ('digits', :state, :drift)"
+    with ledger.begin() as connection:
+        for state in ("closed", "requested"):
+            connection.execute(sa.text(insert), {"state": state, "drift": make_drift().model_dump_json()})
+    ledger.migrate()
+    newest, older = list_episodes(ledger, "digits")
+    assert [(one.trigger, one.windows, one.drift) for one in (newest, older)] == [("drift", 1, make_drift())] * 2
+    assert (newest.closed_at, older.closed_at) == (None, older.opened_at)
 
 
 def test_a_server_that_does_not_answer_is_one_clear_line():

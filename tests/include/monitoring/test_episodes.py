@@ -1,69 +1,93 @@
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.contracts import DriftReport
+from include.contracts import ActionDecision, DiagnosisReport, DriftReport, PerformanceReport
 from include.ledger import Ledger
-from include.ledger.episodes import close_episodes
-from include.monitoring.episodes import find_drift, record_drift, request_retraining
+from include.ledger.episodes import find_episode, find_unclosed_episode
+from include.ledger.incidents import find_incident, list_incidents
+from include.monitoring.episodes import choose_window, find_drift, record_window, report_unfair, settle_action
+from include.project import Project
 from include.settings import REPOSITORY
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
-CLAIMANTS = 20
 
 
-@pytest.fixture
-def drift() -> DriftReport:
-    window = {"project": "digits", "start": DAY, "end": DAY, "release": None, "predictions": 90}
-    return DriftReport.model_validate(window | {"verdict": "drift", "summary": "drift: sharpness differs"})
+def see(verdict: str, hour: int = 0) -> DriftReport:
+    window = {"project": "digits", "start": DAY + timedelta(hours=hour), "end": DAY + timedelta(hours=hour + 1)}
+    return DriftReport(**window, release=None, predictions=90, verdict=verdict, summary=f"{verdict} at {hour}")
 
 
-@pytest.mark.parametrize("verdict", ["stable", "insufficient"])
-def test_only_drift_opens_an_episode(ledger: Ledger, drift: DriftReport, verdict: str):
-    assert record_drift(drift.model_copy(update={"verdict": verdict}), ledger) is None
+def measure(verdict: str, **values) -> PerformanceReport:
+    window = {"project": "digits", "start": DAY, "end": DAY + timedelta(hours=1)}
+    return PerformanceReport(**window, predictions=90, labelled=90, verdict=verdict, **values)
+
+
+def decide(episode: int, action: str) -> ActionDecision:
+    return ActionDecision(project="digits", episode=episode, cause="camera_fault", action=action, reasons=("policy",))
+
+
+def diagnose(episode: int) -> DiagnosisReport:
+    named = {"cause": "camera_fault", "name": "camera: blurred lens", "scores": {"camera_fault": 1.0}}
+    return DiagnosisReport(project="digits", episode=episode, evidence=("sharpness",), **named)
+
+
+@pytest.mark.parametrize("found", [see("stable"), see("insufficient"), measure("stable"), measure("insufficient")])
+def test_only_what_differs_opens_an_episode(ledger: Ledger, project: Project, found):
+    assert record_window(project, found, ledger) is None
     assert find_drift("digits", ledger) is None
-    assert request_retraining("digits", ledger, "run") is None
 
 
-def test_a_drift_is_found_until_it_is_answered(ledger: Ledger, drift: DriftReport):
-    episode = record_drift(drift, ledger)
-    assert record_drift(drift, ledger) == episode
-    assert find_drift("digits", ledger) == (episode, drift)
-    request = request_retraining("digits", ledger, "run")
-    assert request is not None
-    assert (request.episode, request.reason, request.drift) == (episode, drift.summary, drift)
+def test_drift_is_found_until_it_is_answered(ledger: Ledger, project: Project):
+    episode = record_window(project, see("drift"), ledger)
+    assert record_window(project, see("drift", 1), ledger) == episode
+    found = find_drift("digits", ledger)
+    assert (found.id, found.drift, found.windows) == (episode, see("drift"), 2)
+    settle_action(decide(episode, "ignore"), diagnose(episode), project, ledger, "run 1")
     assert find_drift("digits", ledger) is None
+    assert find_drift("digits", ledger, answered=True).id == episode
 
 
-def test_the_same_run_gets_its_request_again_and_no_other_does(ledger: Ledger, drift: DriftReport):
-    record_drift(drift, ledger)
-    request = request_retraining("digits", ledger, "run 1")
-    assert request_retraining("digits", ledger, "run 1") == request
-    assert request_retraining("digits", ledger, "run 2") is None
-    record_drift(drift, ledger)
-    assert request_retraining("digits", ledger, "run 2") is None
+def test_as_many_stable_windows_as_the_project_says_end_it(ledger: Ledger, project: Project):
+    episode = record_window(project, see("drift"), ledger)
+    needed = project.monitoring.retraining.recovered_windows
+    ended = [record_window(project, see("stable", hour), ledger) for hour in range(1, needed + 1)]
+    assert ended == [None] * (needed - 1) + [episode]
+    assert find_unclosed_episode(ledger, "digits") is None
 
 
-def test_once_a_new_model_serves_the_next_drift_is_asked_for_anew(ledger: Ledger, drift: DriftReport):
-    record_drift(drift, ledger)
-    first = request_retraining("digits", ledger, "run 1")
-    close_episodes(ledger, "digits")
-    assert request_retraining("digits", ledger, "run 1") is None
-    record_drift(drift, ledger)
-    second = request_retraining("digits", ledger, "run 2")
-    assert first is not None
-    assert second is not None
-    assert second.episode != first.episode
+@pytest.mark.parametrize(
+    ("action", "state", "told"),
+    [("fix_source", "requested", True), ("recalibrate", "requested", True), ("ignore", "requested", False),
+     ("retrain", "open", False), ("relabel", "open", False)],
+)  # fmt: skip
+def test_what_people_have_to_do_is_an_incident(ledger: Ledger, project: Project, action: str, state: str, told: bool):
+    episode = record_window(project, see("drift"), ledger)
+    incident = settle_action(decide(episode, action), diagnose(episode), project, ledger, "run 1")
+    assert find_episode(ledger, episode).state == state
+    assert (incident is not None) == told
+    if incident is not None:
+        found = find_incident(ledger, incident)
+        assert (found.kind, found.title) == ("drift", f"camera: blurred lens: {action.replace('_', ' ')}")
+        assert settle_action(decide(episode, action), diagnose(episode), project, ledger, "run 2") is None
 
 
-def test_of_many_claimants_at_once_exactly_one_gets_it(ledger: Ledger, drift: DriftReport):
-    record_drift(drift, ledger)
-    with ThreadPoolExecutor(CLAIMANTS) as pool:
-        claims = pool.map(lambda run: request_retraining("digits", ledger, f"run {run}"), range(CLAIMANTS))
-        assert sum(claim is not None for claim in claims) == 1
+def test_it_is_diagnosed_from_the_window_that_differs(ledger: Ledger, project: Project):
+    record_window(project, see("drift"), ledger)
+    episode = find_drift("digits", ledger)
+    for drift, performance in ((see("drift", 1), measure("stable")), (see("stable", 1), measure("degraded"))):
+        assert choose_window(episode, drift, performance) == (drift, performance)
+    assert choose_window(episode, see("insufficient", 1), measure("insufficient")) == (see("drift"), None)
+
+
+def test_unfair_slices_are_one_incident(ledger: Ledger, project: Project):
+    assert report_unfair(project, measure("stable"), ledger, "run 1") is None
+    first = report_unfair(project, measure("stable", unfair=("camera b: 12 points",)), ledger, "run 1")
+    assert report_unfair(project, measure("stable", unfair=("camera b: 15 points",)), ledger, "run 2") == first
+    [found] = list_incidents(ledger, "digits", 5)
+    assert (found.kind, found.seen) == ("unfair", 2)
 
 
 def test_a_trigger_may_import_it_cheaply():

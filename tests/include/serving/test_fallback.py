@@ -31,6 +31,22 @@ def make_live(store, make_release):
     return make
 
 
+@pytest.fixture
+def make_careful(store, make_release):
+    """A plan of two releases that were certified on images as bright as `DARK`, give or take a little."""
+
+    def make(limit: float | None) -> LivePlan:
+        greys = list(np.linspace(80, 100, 40))
+        models = [load_model(store, make_release(version, embedding=True, usual=greys)) for version in (1, 2)]
+        recording = RecordingPolicy(max_ood=limit)
+        plan = ReleasePlan(
+            project="digits", revision=1, champion=models[0].release, previous=models[1].release, recording=recording
+        )
+        return LivePlan(plan, models[0], None, models[1])
+
+    return make
+
+
 def ask(live, turn, run=None):
     async def run_model(model):
         return model.run(DARK[None])[0]
@@ -105,3 +121,41 @@ def test_a_client_that_hangs_up_is_no_failure_of_a_model(make_live):
     with pytest.raises(asyncio.CancelledError):
         ask(live, "candidate", run)
     assert asked == [live.candidate]
+
+
+def show(grey):
+    async def run(model):
+        return model.run(np.full((1, 8, 8, 3), grey, np.uint8))[0]
+
+    return run
+
+
+def test_an_image_unlike_all_others_is_answered_by_nobody(make_careful):
+    answer = ask(make_careful(1.0), "champion", show(250))
+    assert (answer.answered_by, answer.output, answer.failed) == ("abstain", None, None)
+    assert answer.withheld.ood > 1
+    assert f"its score is {answer.withheld.ood:.3g}" in answer.silence
+
+
+def test_an_image_like_the_others_is_answered(make_careful):
+    answer = ask(make_careful(1.0), "champion", show(90))
+    assert (answer.answered_by, answer.withheld, answer.silence) == ("champion", None, None)
+    assert answer.output.ood < 1
+
+
+@pytest.mark.parametrize("limit", [None, 1e9])
+def test_unless_the_project_says_so_nobody_abstains(make_careful, limit):
+    answer = ask(make_careful(limit), "champion", show(250))
+    assert answer.answered_by == "champion"
+    assert answer.output.ood > 1
+
+
+def test_a_release_that_says_nothing_of_its_images_always_answers(make_live):
+    live = make_live()
+    strict = live.plan.model_copy(update={"recording": RecordingPolicy(max_ood=1e-6)})
+    answer = ask(LivePlan(strict, live.champion, live.candidate, live.previous), "champion")
+    assert (answer.answered_by, answer.output.ood) == ("champion", None)
+
+
+def test_where_no_model_could_answer_it_is_said(make_live):
+    assert ask(make_live("champion", "candidate", "previous", baseline=False), "champion").silence

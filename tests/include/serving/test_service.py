@@ -73,6 +73,7 @@ def test_an_answer_is_on_disk_before_anybody_sees_it(serving, png, spill):
     assert answers[0].predicted == "7"
     assert answers[0].confidence == max(answers[0].probabilities.values())
     assert (rows[0]["width"], rows[0]["height"]) == (32, 32)
+    assert (rows[0]["format"], rows[0]["bytes"]) == ("PNG", len(png))
     assert 0 < rows[0]["latency_ms"] < 30_000
 
 
@@ -133,6 +134,22 @@ def test_embeddings_are_not_kept_where_the_project_does_not_want_them(service, m
     service.plan.reconcile()
     predict(service, png)
     assert spill()[0]["embedding"] is None
+
+
+def test_an_answer_that_is_withheld_is_in_the_log_and_not_in_the_response(service, make_release, follow, spill):
+    usual = list(np.linspace(80, 100, 40))
+    follow(make_release(1, embedding=True, usual=usual), recording=RecordingPolicy(max_ood=1.0))
+    service.plan.reconcile()
+    odd, plain = (encode_png(np.full((32, 32, 3), grey, np.uint8)) for grey in (250, 90))
+    withheld, told = predict(service, odd), predict(service, plain)
+    assert (withheld.answered_by, withheld.predicted, withheld.probabilities) == ("abstain", None, {})
+    assert "unlike those the model was certified on" in withheld.reason
+    assert (told.answered_by, told.predicted, told.reason) == ("champion", "1", None)
+    first, second = spill()
+    assert (first["answered_by"], first["predicted"], first["failed"]) == ("abstain", "1", None)
+    assert sum(first["probabilities"]) == pytest.approx(1, abs=1e-6)
+    assert first["ood"] > 1 > second["ood"]
+    assert first["embedding"] == [pytest.approx(250 / 255)]
 
 
 def test_sampled_images_reach_the_store_under_the_address_in_the_row(service, make_release, follow, png, spill, store):

@@ -161,6 +161,17 @@ def test_removing_takes_a_file_or_a_tree_and_nothing_else(any_store: Store, tmp_
     assert not any_store.exists("releases/one")
 
 
+def test_many_files_are_removed_at_once_and_nothing_else(any_store: Store):
+    for address in ("a/one", "a/two", "a/three", "b/one"):
+        any_store.write(address, b"")
+    any_store.remove_files(["a/one", "a/three", "b/one", "a/one", "never/there"])
+    any_store.remove_files([])
+    assert any_store.list("") == ["a/two"]
+    with pytest.raises(ContractViolationError, match="leaves the store"):
+        any_store.remove_files(["a/two", "../outside"])
+    assert any_store.list("") == ["a/two"]
+
+
 def test_what_was_removed_can_be_published_again_with_other_content(any_store: Store, tmp_path: Path):
     for content in (b"first", b"second"):
         any_store.publish_folder(make_folder(tmp_path / "folder", content), "releases/one")

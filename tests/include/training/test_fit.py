@@ -17,6 +17,7 @@ from include.tracking import CURVES, ERASED_TAG, KEY_TAG
 from include.training import fit
 from include.training.checkpoints import Checkpoints
 from include.training.fit import train_candidate
+from include.training.locks import one_at_a_time
 from include.training.provenance import candidate_key
 from include.vision.weights import load_classifier
 
@@ -207,3 +208,16 @@ def test_a_dead_ledger_is_reported(quick_project, dataset, store, tracking, tmp_
     dead = Ledger(f"postgresql://nobody@/windhover?host={tmp_path}")
     with pytest.raises(ServiceUnavailableError, match="ledger"):
         train_candidate(quick_project, dataset, store, dead, tracking, "run")
+
+
+def test_a_second_training_of_the_project_waits_for_the_first(train, quick_project, ledger):
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with ThreadPoolExecutor(1) as pool:
+        with one_at_a_time(ledger, f"{quick_project.name}/training"):
+            second = pool.submit(train)
+            while not second.done():
+                with ledger.begin() as connection:
+                    if connection.scalar(waiting):
+                        break
+            assert not second.done()
+        assert second.result().project == quick_project.name

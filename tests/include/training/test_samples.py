@@ -53,3 +53,13 @@ def test_images_are_taken_by_place_from_the_store_as_from_a_list(publish, digit_
     places = [7, 0, 249, 7]
     assert all((one == other).all() for one, other in zip(train.take(places), listed.take(places), strict=True))
     assert train.take([]) == listed.take([]) == []
+
+
+def test_chosen_samples_are_those_at_their_places_from_the_store_as_from_a_list(
+    publish, digit_images, quick_project, store
+):
+    train, _ = read_samples(quick_project, publish(digit_images), store)
+    for samples in (train, Samples(list(train.images), train.targets)):
+        chosen = samples.choose([7, 0])
+        assert chosen.targets.tolist() == [train.targets[7], train.targets[0]]
+        assert all((one == train.images[place]).all() for one, place in zip(chosen.images, [7, 0], strict=True))

@@ -65,6 +65,18 @@ def test_labels_that_came_or_went_are_worth_a_training(project, ledger, store, p
     assert select_dataset(project, ledger, store, required=False) == changed
 
 
+@pytest.mark.parametrize(("labelled", "enough"), [(9, False), (10, True), (1, False)])
+def test_fewer_new_labels_than_the_project_wants_start_no_training(
+    project, ledger, store, publish_version, train, labelled, enough
+):
+    policy = project.monitoring.retraining.model_copy(update={"min_new_images": 5})
+    monitoring = project.monitoring.model_copy(update={"retraining": policy})
+    train(publish_version(1, 5))
+    changed = publish_version(2, labelled)
+    wanted = project.model_copy(update={"monitoring": monitoring})
+    assert (select_dataset(wanted, ledger, store, required=False) == changed) == enough
+
+
 def test_another_projects_candidate_does_not_count(project, ledger, store, publish_version, train):
     train(publish_version(1, 5, project="parts"))
     dataset = publish_version(1, 5)

@@ -95,9 +95,12 @@ def test_batches_have_one_size_each_and_lose_nothing():
 def test_predicts_images_of_different_sizes_in_order(exported):
     graph = open_graph(exported)
     images = [noise(24, 24, 3), noise(9, 40, 3)]
-    together = predict_all(graph, images)
-    assert together.shape == (2, 5)
-    assert np.array_equal(together[1], run_graph(graph, images[1][None])[0])
+    together, embeddings = predict_all(graph, images)
+    assert (together.shape, embeddings.shape) == ((2, 5), (2, 64))
+    for one, found, embedding in zip(images, together, embeddings, strict=True):
+        alone, alone_embedding = run_graph_with_embedding(graph, one[None])
+        assert np.array_equal(found, alone[0])
+        assert np.array_equal(embedding, alone_embedding[0])
 
 
 def test_an_embedding_keeps_the_distances_between_images(exported, classifier):

@@ -69,3 +69,23 @@ def test_dropout_inside_a_transformer_is_left_alone():
     training = TrainingConfig(architecture="vit_b_32", image_size=32, dropout=0.7)
     dropouts = {module.p for module in build_classifier(training, 3).network.modules() if isinstance(module, Dropout)}
     assert dropouts == {0.0}
+
+
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
+def test_a_batch_that_does_not_fit_is_halved_until_it_does(error):
+    classifier = build_classifier(TrainingConfig(image_size=32), classes=10)
+    images = list(np.random.default_rng(0).integers(0, 255, (11, 32, 32, 3), dtype=np.uint8))
+    whole, tried = classifier.predict_probabilities(images), []
+
+    def run_short(_, inputs):
+        tried.append(len(inputs[0]))
+        if len(inputs[0]) > 3:
+            raise error("out of memory")
+
+    hook = classifier.network.register_forward_pre_hook(run_short)
+    assert classifier.predict_probabilities(images, batch_size=8) == pytest.approx(whole, abs=1e-6)
+    assert tried == [8, 4, 2, 2, 2, 2, 2, 1]
+    hook.remove()
+    classifier.network.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(error("out of memory")))
+    with pytest.raises(error, match="out of memory"):
+        classifier.predict_probabilities(images[:4])

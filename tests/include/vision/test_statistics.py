@@ -29,6 +29,7 @@ def test_values_agree_with_scipy():
     assert found["brightness"] == pytest.approx(luma.mean(), abs=1e-5)
     assert found["contrast"] == pytest.approx(luma.std(), abs=1e-5)
     assert found["sharpness"] == pytest.approx(laplacian.var(), rel=1e-4)
+    assert [found[name] for name in ("red", "green", "blue")] == pytest.approx(image.mean(axis=(0, 1)) / 255, abs=1e-5)
     assert found["entropy"] == pytest.approx(-(shares * np.log2(shares)).sum(), abs=0.02)
     assert (found["width"], found["height"]) == (24, 40)
 
@@ -39,8 +40,35 @@ def test_a_flat_image_is_finite(value: int):
     assert found["brightness"] == pytest.approx(value / 255, abs=1e-6)
     assert found["contrast"] == pytest.approx(0, abs=1e-6)
     assert found["sharpness"] == pytest.approx(0, abs=1e-9)
-    assert found["entropy"] == 0
+    assert [found[name] for name in ("noise", "saturation", "entropy")] == pytest.approx([0, 0, 0], abs=1e-6)
     assert math.copysign(1, found["entropy"]) == 1
+
+
+@pytest.mark.parametrize("side", [64, 512])
+@pytest.mark.parametrize("sigma", [2, 5, 15])
+def test_noise_is_what_was_added_to_a_smooth_image(side: int, sigma: float):
+    rows, columns = np.mgrid[:side, :side] / side
+    smooth = 128 + 60 * np.sin(3 * rows) * np.cos(2 * columns)
+    grey = np.clip(np.rint(smooth + RNG.normal(0, sigma, (side, side))), 0, 255).astype(np.uint8)
+    found = image_statistics(grey[..., None].repeat(3, axis=2))
+    assert found["noise"] * 255 == pytest.approx(sigma, rel=0.1)
+
+
+def test_noise_tells_grain_from_edges(digit_images):
+    plain = [image for image, _ in digit_images[:30]]
+    grainy = [np.clip(image + RNG.normal(0, 10, image.shape), 0, 255).astype(np.uint8) for image in plain]
+    before, after = (np.array([image_statistics(image)["noise"] for image in images]) for images in (plain, grainy))
+    assert after.min() > before.max()
+
+
+@pytest.mark.parametrize(
+    ("colour", "saturation"), [((255, 0, 0), 1), ((200, 100, 100), 0.5), ((90, 90, 90), 0), ((0, 0, 0), 0)]
+)
+@pytest.mark.parametrize("shape", [(1, 1), (9, 70), (200, 100)])
+def test_saturation_and_channels_are_those_of_the_colour(colour, saturation: float, shape: tuple[int, int]):
+    found = image_statistics(np.full((*shape, 3), colour, np.uint8))
+    assert found["saturation"] == pytest.approx(saturation, abs=1e-6)
+    assert [255 * found[name] for name in ("red", "green", "blue")] == pytest.approx(colour, abs=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 2), (3, 3)])

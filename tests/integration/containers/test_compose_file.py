@@ -46,7 +46,7 @@ def test_compose_would_refuse_a_broken_file(compose_command: list[str], tmp_path
 
 def test_the_parts_are_those_of_the_design():
     assert set(SERVICES) == ONE_SHOTS | {
-        *("postgres", "redis", "mlflow", "serving"),
+        *("postgres", "redis", "mlflow", "serving", "watcher"),
         *("api-server", "scheduler", "dag-processor", "triggerer", "worker"),
     }
     assert SERVICES["postgres"]["image"] == "postgres:18"
@@ -85,7 +85,7 @@ def test_every_part_starts_after_what_it_needs():
     assert waits["settings"] == {"api-server": "service_healthy"}
     waited_for = {name for conditions in waits.values() for name, c in conditions.items() if c.endswith("successfully")}
     assert waited_for == ONE_SHOTS
-    for name in ("api-server", "scheduler", "dag-processor", "triggerer", "mlflow", "serving"):
+    for name in ("api-server", "scheduler", "dag-processor", "triggerer", "mlflow", "serving", "watcher"):
         assert waits[name]["migrate"] == "service_completed_successfully"
     assert waits["worker"] == {
         "api-server": "service_healthy",

@@ -8,7 +8,7 @@ from windhover.hooks.ledger import LedgerHook
 
 def test_opens_the_ledger_its_connection_names(ledger_connection):
     open_episode(ledger_connection, DRIFT)
-    assert find_open_episode(LedgerHook().open_ledger(), "digits")[1] == DRIFT
+    assert find_open_episode(LedgerHook().open_ledger(), "digits").drift == DRIFT
 
 
 def test_a_password_with_every_special_character_arrives(machine, monkeypatch):

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.contracts import DatasetRef
+from include.contracts import DatasetRef, ExplanationDriftReport
 from include.contracts.retirement import RetirementReport
 from include.errors import ArtifactNotFoundError
 from tests.plugins.samples import DATASET
@@ -73,3 +73,32 @@ def test_checkpoints_as_old_as_old_versions_go(dag, api_server, stages, project)
     days = timedelta(days=project.data.keep_versions_days)
     assert calls[0]["older_than"] == pytest.approx(datetime.now(UTC) - days, abs=timedelta(minutes=5))
     assert api_server.returned["clean_checkpoints"] == ["digits/checkpoints/1"]
+
+
+def test_frozen_windows_that_are_over_are_removed(dag, api_server, stages, machine):
+    stages.replace("include.monitoring.profile.clean_windows", ["digits/profiles/1.parquet"])
+    assert run_task(api_server, dag, "clean_windows").state == "success"
+    assert api_server.returned["clean_windows"] == ["digits/profiles/1.parquet"]
+
+
+EXPLAINED = ExplanationDriftReport(
+    project="digits",
+    start=datetime(2026, 3, 1, tzinfo=UTC),
+    end=datetime(2026, 3, 8, tzinfo=UTC),
+    release=DATASET.digest,
+    verdict="drift",
+    images=60,
+    summary="drift: 30% of what answers rest on lies elsewhere",
+)
+
+
+@pytest.mark.parametrize(("verdict", "state"), [("drift", "success"), ("insufficient", "skipped")])
+def test_what_a_week_of_answers_rests_on_is_reported_unless_too_little_was_kept(
+    dag, api_server, stages, project, verdict, state
+):
+    report = EXPLAINED.model_copy(update={"verdict": verdict})
+    asked = stages.replace("include.monitoring.explanation_drift.measure_explanation_drift", report)
+    told = stages.replace("include.monitoring.explanation_drift.report_moved", None)
+    assert run_task(api_server, dag, "compare_explanations").state == state
+    assert (asked[0]["project"], asked[0]["end"] - asked[0]["start"]) == (project, timedelta(days=7))
+    assert [call["report"] for call in told] == ([report] if verdict == "drift" else [])

@@ -2,37 +2,48 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.contracts import DatasetRef, FoldReport, ModelRef, StudyReport
+from include.contracts import DatasetRef, FoldReport, ModelRef, RetrainingRequest, StudyReport
 from include.errors import ContractViolationError, ServiceUnavailableError
-from tests.plugins.samples import DATASET, DRIFT, MODEL
+from include.ledger.retrainings import list_retrainings
+from tests.plugins.samples import DATASET, MODEL
 from tests.plugins.task_runs import NOW, make_event, make_run, run_task
 from windhover.assets import ProjectAssets
 
 ASSETS = ProjectAssets("digits")
+REQUEST = RetrainingRequest(project="digits", episode=7, occasion="episode 7", reason="drift", mode="replay")
+EXTRAS = {
+    "digits.curated_dataset": DATASET.model_dump(mode="json"),
+    "digits.retraining_request": REQUEST.model_dump(mode="json") | {"from_rest_api": True},
+}
 FOLDS = [FoldReport(fold=fold, images=9, accuracy=0.9, loss=0.3) for fold in range(2)]
 
 
 @pytest.fixture
-def dag(load_dag, machine, tracking, stages):
+def dag(load_dag, ledger_connection, tracking, stages):
     stages.replace("include.training.choice.choose_settings", lambda project, *_: project)
     return load_dag("train_model")
 
 
 @pytest.mark.parametrize(
-    ("run_type", "asset", "required"),
+    ("run_type", "asset", "required", "kept"),
     [
-        pytest.param("asset_triggered", ASSETS.curated_dataset, False, id="new-images"),
-        pytest.param("asset_triggered", ASSETS.retraining_request, True, id="drift-asked"),
-        pytest.param("manual", None, True, id="by-hand"),
+        pytest.param("asset_triggered", ASSETS.curated_dataset, False, ("new_data", "full"), id="new-images"),
+        pytest.param("asset_triggered", ASSETS.retraining_request, True, ("drift", "replay"), id="drift-asked"),
+        pytest.param("manual", None, True, ("demand", "full"), id="by-hand"),
     ],
 )
-def test_training_is_required_when_somebody_asked_for_it(dag, api_server, stages, run_type, asset, required):
+def test_training_is_required_when_somebody_asked_for_it(
+    dag, api_server, stages, ledger_connection, run_type, asset, required, kept
+):
     calls = stages.replace("include.training.selection.select_dataset", DATASET)
-    events = [make_event(asset, DRIFT.model_dump(mode="json"))] if asset else []
+    events = [make_event(asset, EXTRAS[asset.name])] if asset else []
 
     run_task(api_server, dag, "select_dataset", make_run(dag.dag_id, run_type, consumed_asset_events=events))
 
     assert calls[0]["required"] is required
+    [training] = list_retrainings(ledger_connection, "digits")
+    assert (training.request.trigger, api_server.pushed["select_dataset", "mode"]) == kept
+    assert training.run == f"{run_type}__1"
     assert DatasetRef.model_validate(api_server.returned["select_dataset"]) == DATASET
 
 
@@ -94,7 +105,7 @@ def test_the_form_overrides_the_project_file(dag, api_server, stages):
 
     training = calls[0]["project"].training
     assert (training.epochs, training.learning_rate, training.seed) == (3, 0.5, 0)
-    assert outcome.task.overrides == conf
+    assert outcome.task.overrides == conf | {"mode": None}
 
 
 def test_a_run_by_hand_without_a_day_announces_for_today(dag, api_server, stages):
@@ -128,6 +139,53 @@ def test_of_several_events_any_request_counts(dag, api_server, stages):
     ]
     run_task(api_server, dag, "select_dataset", make_run(dag.dag_id, consumed_asset_events=events))
     assert calls[0]["required"] is True
+
+
+def test_an_event_that_a_person_created_without_content_is_a_demand(dag, api_server, stages, ledger_connection):
+    stages.replace("include.training.selection.select_dataset", DATASET)
+    run_task(
+        api_server,
+        dag,
+        "select_dataset",
+        make_run(dag.dag_id, consumed_asset_events=[make_event(ASSETS.retraining_request, {"from_rest_api": True})]),
+    )
+    assert [one.request.trigger for one in list_retrainings(ledger_connection, "digits")] == ["demand"]
+
+
+def test_the_forms_mode_is_recorded_and_handed_on(dag, api_server, stages):
+    stages.replace("include.training.selection.select_dataset", DATASET)
+    run_task(api_server, dag, "select_dataset", make_run(dag.dag_id, "manual", conf={"mode": "sliding_window"}))
+    assert api_server.pushed["select_dataset", "mode"] == "sliding_window"
+
+
+def test_the_mode_handed_on_is_how_the_candidate_is_trained(dag, api_server, stages):
+    calls = stages.replace("include.training.fit.train_candidate", MODEL)
+    api_server.pushed["select_dataset", "mode"] = "sliding_window"
+    train(dag, api_server)
+    assert calls[0]["project"].training.mode == "sliding_window"
+
+
+def test_a_warm_start_begins_from_the_champion(dag, api_server, stages, project):
+    begun = project.model_copy(update={"title": "begun"})
+    stages.replace("include.training.warm_start.begin_from_champion", lambda *_: begun)
+    calls = stages.replace("include.training.fit.train_candidate", MODEL)
+    api_server.pushed["select_dataset", "mode"] = "warm_start"
+    train(dag, api_server)
+    assert calls[0]["project"] == begun
+
+
+@pytest.mark.parametrize(("model", "outcome"), [(MODEL, "trained candidate"), (None, "no candidate came of it")])
+def test_the_way_is_free_again_whatever_became_of_the_training(
+    dag, api_server, stages, ledger_connection, model, outcome
+):
+    stages.replace("include.training.selection.select_dataset", DATASET)
+    run_task(api_server, dag, "select_dataset", make_run(dag.dag_id, "manual"))
+    if model:
+        api_server.returned["train_candidate"] = model.model_dump(mode="json")
+    assert run_task(api_server, dag, "settle_training", make_run(dag.dag_id, "manual")).state == "success"
+    [training] = list_retrainings(ledger_connection, "digits")
+    assert training.outcome.startswith(outcome)
+    assert training.ended_at
 
 
 def test_a_trial_task_works_until_its_run_has_used_its_minutes(dag, api_server, stages, project):

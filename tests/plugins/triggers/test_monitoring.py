@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from include.contracts import DriftReport
+from include.contracts import EpisodeReport
 from include.errors import ServiceUnavailableError
 from include.ledger.episodes import open_episode
 from tests.plugins.samples import DRIFT
@@ -20,7 +20,7 @@ def test_fires_once_an_episode_opens(ledger_connection):
         await asyncio.to_thread(open_episode, ledger_connection, DRIFT)
         return await asyncio.wait_for(waiting, 10)
 
-    assert DriftReport.model_validate(asyncio.run(drift_late()).payload) == DRIFT
+    assert EpisodeReport.model_validate(asyncio.run(drift_late()).payload).drift == DRIFT
 
 
 def test_another_projects_episode_is_none_of_its_business(ledger_connection):

@@ -1,6 +1,7 @@
 """Airflow's web server with our pages, somebody who is signed in, and a dataset with a history."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,37 +20,98 @@ from include.ledger.models import record_candidate, record_model_version
 from include.ledger.quality import record_release, record_validation
 from include.ledger.tables import dataset_versions, memberships
 from include.project import Project
+from include.settings import load_settings
 from include.storage import Store, digest_bytes
 from tests.include.data.stored_versions import make_row, write_version
+from tests.plugins.ui.busy_project import play_story
+from tests.plugins.ui.played_airflow import PlayedAirflow
 from tests.plugins.ui.reports import make_report
+from windhover.ui.overview import Overview
 
 DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
 
 
 @pytest.fixture
-def anonymous(machine, monkeypatch) -> TestClient:
-    """A browser that is not signed in."""
+def airflow() -> PlayedAirflow:
+    """Airflow's API, beside our pages."""
+    return PlayedAirflow()
+
+
+@pytest.fixture
+def server(machine, monkeypatch, airflow) -> FastAPI:
+    """Airflow's web server."""
     # The list of revoked tokens is in Airflow's database, which these tests do without.
     monkeypatch.setattr("airflow.models.revoked_token.RevokedToken.is_revoked", lambda _: False)
     create_auth_manager()
     server = FastAPI()
     for app in get_fastapi_plugins()[0]:
         server.mount(app["url_prefix"], app["app"])
-    return TestClient(server, raise_server_exceptions=False)
+    server.mount("/api/v2", airflow.make_app())
+    return server
+
+
+@pytest.fixture
+def anonymous(server) -> TestClient:
+    """A browser that is not signed in."""
+    return TestClient(server, raise_server_exceptions=False, follow_redirects=False)
+
+
+def sign_in(role: str) -> str:
+    """Return the session of somebody who is named like their role."""
+    return create_auth_manager().generate_jwt(SimpleAuthManagerUser(username=role, role=role))
 
 
 @pytest.fixture
 def browser(anonymous) -> TestClient:
     """A browser with the session of a viewer."""
-    token = create_auth_manager().generate_jwt(SimpleAuthManagerUser(username="viewer", role="viewer"))
-    anonymous.cookies.set("_token", token)
+    anonymous.cookies.set("_token", sign_in("viewer"))
     return anonymous
+
+
+@pytest.fixture
+def operator(anonymous) -> TestClient:
+    """A browser with the session of somebody who may run DAGs."""
+    anonymous.cookies.set("_token", sign_in("user"))
+    return anonymous
+
+
+@pytest.fixture
+def story(machine_store, ledger_connection) -> Ledger:
+    """The ledger of a project in the middle of its story."""
+    play_story(machine_store, ledger_connection)
+    return ledger_connection
 
 
 @pytest.fixture
 def machine_store(machine) -> Store:
     """The store of the machine the web server runs on."""
     return Store(str(machine / "store"))
+
+
+@pytest.fixture(scope="session")
+def told(create_database, tmp_path_factory) -> tuple[Path, Ledger]:
+    """Home and ledger of a project in the middle of its story, for all tests that only look at it."""
+    home, ledger = tmp_path_factory.mktemp("told"), Ledger(create_database("told"))
+    ledger.migrate()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("WINDHOVER_HOME", str(home))
+        play_story(Store(str(home / "store")), ledger)
+    return home, ledger
+
+
+@pytest.fixture
+def told_story(machine, told, monkeypatch) -> Ledger:
+    """The ledger of a machine whose project is in the middle of its story; nobody may change it."""
+    home, ledger = told
+    monkeypatch.setenv("WINDHOVER_HOME", str(home))
+    monkeypatch.setenv("AIRFLOW_CONN_WINDHOVER_LEDGER", ledger.url.render_as_string(hide_password=False))
+    return ledger
+
+
+@pytest.fixture
+def told_view(told_story, project) -> Overview:
+    """What the page of that project shows."""
+    return Overview(project, load_settings().open_store(), told_story, days=7)
 
 
 @dataclass

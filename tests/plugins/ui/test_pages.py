@@ -17,6 +17,11 @@ def report(machine_store):
 DATASHEET = "digits/reports/datasheets/1-0123456789ab/index.html"
 NOTES = "digits/reports/release_notes/0123456789ab/index.html"
 OURS = [
+    "/windhover/overview",
+    "/windhover/overview/digits",
+    "/windhover/overview/digits/live",
+    "/windhover/static/overview.js",
+    "/windhover/docs/runbook.md",
     "/windhover/catalogue",
     "/windhover/datasets/digits",
     "/windhover/datasets/digits/diff?before=1&after=2",

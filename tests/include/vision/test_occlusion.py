@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from include.serving.occlusion import Occlusion, draw_overlay, measure_occlusion, shrink
+from include.vision.occlusion import Occlusion, draw_overlay, measure_occlusion, shrink
 from include.vision.releases import open_graph
 
 

@@ -1,0 +1,125 @@
+"""What is going on in a project, in sentences: the first thing its page says."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Literal
+
+from windhover.ui.overview import UNREADABLE
+
+if TYPE_CHECKING:
+    from windhover.ui.overview import Overview
+
+Tone = Literal["good", "busy", "look", "act"]
+# The worst first.
+HEADLINES: dict[Tone, str] = {
+    "act": "Somebody is needed now",
+    "look": "Worth a look",
+    "busy": "At work",
+    "good": "All is well",
+}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One thing that is so.
+
+    :ivar tone: How much it matters.
+    """
+
+    tone: Tone
+    text: str
+
+
+def tell_story(view: "Overview") -> list[Sentence]:
+    """Say what serves, how well, what differs, and what waits; what matters most comes first."""
+    sentences: list[Sentence] = []
+    for tell in (_tell_service, _tell_processes, _tell_accuracy, _tell_drift, _tell_objectives, _tell_incidents):
+        sentences += _listen(tell, view)
+    tones = list(HEADLINES)
+    return sorted(sentences, key=lambda one: tones.index(one.tone))
+
+
+def judge_story(sentences: list[Sentence]) -> Tone:
+    """Return the tone of what matters most."""
+    tones = {one.tone for one in sentences}
+    return next((tone for tone in HEADLINES if tone in tones), "good")
+
+
+def _listen(tell: "Callable[[Overview], Iterator[Sentence]]", view: "Overview") -> list[Sentence]:
+    try:
+        return list(tell(view))
+    except UNREADABLE as error:
+        return [Sentence("look", f"Not known: {error}")]
+
+
+def _tell_service(view: "Overview") -> Iterator[Sentence]:
+    now = view.service.now
+    if now is None or now.plan is None:
+        yield Sentence("busy", "Nothing is in service yet.")
+        return
+    plan = now.plan
+    if plan.candidate is None:
+        yield Sentence("good", f"Version {plan.champion.model.version} answers every request.")
+        return
+    share = f"{100 * plan.weight:g} % of the requests" if plan.weight else "no request yet"
+    yield Sentence(
+        "busy",
+        f"Version {plan.candidate.model.version} is on trial and answers {share}; "
+        f"version {plan.champion.model.version} answers the rest.",
+    )
+
+
+def _tell_processes(view: "Overview") -> Iterator[Sentence]:
+    plan = view.service.now
+    if plan is None:
+        return
+    alive = view.service.replicas
+    if not alive:
+        yield Sentence("act", "No serving process reports.")
+    elif lagging := [one.name for one in alive if one.revisions.get(view.project.name) != plan.revision]:
+        yield Sentence("look", f"{', '.join(lagging)} of {len(alive)} serving processes do not follow the plan.")
+
+
+def _tell_accuracy(view: "Overview") -> Iterator[Sentence]:
+    measured = next((one for one in reversed(view.of_champion(view.performances)) if one.accuracy is not None), None)
+    if measured is None or measured.accuracy is None:
+        return
+    certified = "" if measured.certified is None else f", certified with {100 * measured.certified:.1f} %"
+    text = f"{100 * measured.accuracy:.1f} % right among {measured.labelled} labelled answers{certified}."
+    yield Sentence("look" if measured.verdict == "degraded" else "good", text)
+    if measured.concept:
+        yield Sentence("look", "The labels moved where the images did not: what the classes mean has changed.")
+    for gap in measured.unfair:
+        yield Sentence("look", gap)
+
+
+def _tell_drift(view: "Overview") -> Iterator[Sentence]:
+    episode = view.episode
+    if episode is None:
+        last = next(reversed(view.of_champion(view.drifts)), None)
+        if last and last.verdict == "stable":
+            yield Sentence("good", "Live images look like those the model was certified on.")
+        return
+    what = episode.diagnosis.name if episode.diagnosis else "not diagnosed yet"
+    answer = episode.decision.action.replace("_", " ") if episode.decision else "not decided yet"
+    seen = f"{episode.windows} window{'s' if episode.windows != 1 else ''}"
+    at = episode.opened_at.astimezone(UTC)
+    since = f"{at:%H:%M}" if at.date() == view.now.date() else f"{at:%b %d, %H:%M}"
+    yield Sentence("look", f"{episode.trigger.capitalize()} since {since} UTC, {seen}: {what}. Answer: {answer}.")
+
+
+def _tell_objectives(view: "Overview") -> Iterator[Sentence]:
+    for one in view.objectives:
+        if one.verdict in {"burning", "exhausted"}:
+            yield Sentence("act" if one.verdict == "exhausted" else "look", one.summary)
+
+
+def _tell_incidents(view: "Overview") -> Iterator[Sentence]:
+    if not view.troubles:
+        yield Sentence("good", "No incident is open.")
+        return
+    worst, count = view.troubles[0], len(view.troubles)
+    unseen = worst.state == "open" and worst.severity in {"critical", "major"}
+    more = f", and {count - 1} more" if count > 1 else ""
+    yield Sentence("act" if unseen else "look", f"{worst.severity.capitalize()} incident: {worst.title}{more}.")
