@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from include.errors import WindhoverError
@@ -130,17 +129,11 @@ class Overview:
 
         return read_performance_series(self.store, self.project.name, self.since, POINTS)
 
-    @cached_property
-    def crowned_at(self) -> datetime | None:
-        """Since when the release in service answers; None while none does."""
-        if self.service.now is None:
-            return None
-        plans = [(one.at, one.plan and one.plan.champion) for one in self.service.revisions]
-        return min(at for at, _ in takewhile(lambda one: one[1] == plans[0][1], plans))
-
     def of_champion(self, reports: "Sequence[Report]") -> "list[Report]":
-        """Keep the windows that the champion answered: what one before it did is the past."""
-        return [one for one in reports if self.crowned_at is None or one.end > self.crowned_at]
+        """Leave out the windows that another release than that in service answered: they are the past."""
+        plan = self.service.now and self.service.now.plan
+        past = {(one.start, one.end) for one in self.profiles if plan and one.release != plan.champion.digest}
+        return [one for one in reports if (one.start, one.end) not in past]
 
     @property
     def windows(self) -> "list[Window]":
