@@ -33,7 +33,7 @@ def test_every_part_is_healthy_and_every_step_done(compose: ComposeProject):
         service: "done" if service in ONE_SHOTS and _is_done(container) else container["State"]["Health"]["Status"]
         for service, container in containers.items()
     }
-    assert len(states) == 11
+    assert len(states) == 12
     assert set(states.values()) == {"healthy", "done"}, states
 
 
