@@ -27,7 +27,7 @@ def test_shapes_differ_by_seed_and_each_is_there():
 
 def test_the_tables_name_every_kind_and_count_false_alarms(capsys, monkeypatch):
     monkeypatch.setattr(planted_shortcuts, "PARTS", ())
-    assert main(clean_seeds=1, planted_seeds=1, images=400) is True
+    assert main(clean_seeds=1, planted_seeds=1, images=250) is True
     printed = capsys.readouterr().out
     assert all(printed.count(kind) >= 2 for kind in PLANTED)
     assert "clean digits: 0 false alarms in 1 draws" in printed
