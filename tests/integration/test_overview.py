@@ -5,6 +5,7 @@ import re
 import pytest
 
 from include.ledger.audit import verify_chain
+from include.ledger.episodes import list_episodes
 from include.ledger.incidents import list_incidents
 from include.ledger.models import find_alias
 from include.ledger.plans import find_plan
@@ -32,7 +33,7 @@ def test_it_tells_who_answers_how_well_and_what_differed(overview, ledger):
     assert re.search(rf"version {find_alias(ledger, 'digits', 'champion')}\s+\d+\.\d % when certified", text)
     assert "No serving process reports" not in text
     assert re.search(r"\d+\.\d % right among \d+ labelled answers", text)
-    assert "blurred lens" in overview.locator("#episodes").inner_text()
+    assert list_episodes(ledger, "digits")[0].diagnosis.name in overview.locator("#episodes").inner_text()
     for chart in ("accuracy", "drift", "traffic", "quality", "host"):
         assert overview.locator(f"#figure-{chart} .plot-container").count() == 1
 
