@@ -32,6 +32,7 @@ PREFIXES: dict[Cause, str] = {"camera_fault": "camera: ", "lighting": "light: ",
 CAUSES: tuple[Cause, ...] = (
     "camera_fault", "lighting", "geometry", "class_prior", "new_class", "label_noise", "concept_change", "unknown",
 )  # fmt: skip
+LABELS = ("label_noise", "concept_change")
 
 
 def diagnose(
@@ -125,11 +126,12 @@ def _choose_examples(evidence: Evidence, shift: Shift) -> tuple[str, ...]:
 
 
 def _weigh(found: Sequence[Explanation]) -> list[tuple[Explanation, float]]:
-    """Give each explanation its weight, the heaviest first: what labels explain, images need not."""
-    by_labels = sum(one.share for one in found if one.cause in {"label_noise", "concept_change"})
-    weighed = [
-        (one, one.share * (1 if one.cause in {"label_noise", "concept_change"} else 1 - by_labels)) for one in found
-    ]
+    """Give each explanation its weight, the heaviest first.
+
+    Labels are doubted for what images leave unexplained: how many answers a fault costs is foretold, the fault is seen.
+    """
+    seen = max((one.share for one in found if one.cause not in LABELS), default=0.0)
+    weighed = [(one, one.share * (1 - seen if one.cause in LABELS else 1)) for one in found]
     return sorted(weighed, key=lambda pair: -pair[1])
 
 
