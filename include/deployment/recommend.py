@@ -7,13 +7,12 @@ from typing import get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from include.contracts import ReleaseRef, Strategy, StrategyDecision
 from include.errors import ContractViolationError
 from include.ledger import Ledger
 from include.ledger.plans import find_plan
-from include.predictions import PREDICTIONS, read_feedback
+from include.predictions import read_feedback, read_predictions
 from include.project import Project
 from include.storage import Store
 
@@ -85,11 +84,13 @@ def read_facts(project: Project, release: ReleaseRef, ledger: Ledger, store: Sto
     plan = find_plan(ledger, project.name)
     if plan is None or plan.champion.digest == release.digest:
         return ServiceFacts(serving=False)
-    since = datetime.now(UTC) - WINDOW
-    answered = _read_times(project.name, since, store)
+    now = datetime.now(UTC)
+    since = now - WINDOW
+    # Clocks of serving processes may be ahead.
+    answered = read_predictions(store, project.name, since, now + WINDOW).select(["request_id", "time"])
     labelled = read_feedback(store, project.name, since).select(["request_id", "time"])
-    both = labelled.join(answered, "request_id", join_type="inner")
-    delays = pc.subtract(both["time"], both["time_max"])
+    both = labelled.join(answered.rename_columns(["request_id", "answered"]), "request_id", join_type="inner")
+    delays = pc.subtract(both["time"], both["answered"])
     deadline = timedelta(minutes=project.deployment.judge.deadline_minutes)
     in_time = pc.sum(pc.less_equal(delays, pa.scalar(deadline, pa.duration("us")))).as_py() or 0
     hours = WINDOW / timedelta(hours=1)
@@ -118,17 +119,3 @@ def recommend_strategy(project: Project, facts: ServiceFacts, asked: str = "") -
             reasons = [said.format(choice), *reasons]
             return StrategyDecision(strategy=choice, recommended=recommended, reasons=tuple(reasons))
     return StrategyDecision(strategy=recommended, recommended=recommended, reasons=tuple(reasons))
-
-
-def _read_times(project: str, since: datetime, store: Store) -> pa.Table:
-    """Read when each request since a moment was answered: `request_id`, `time_max`."""
-    first_day = since.strftime("%Y-%m-%d")
-    fields = pa.schema([PREDICTIONS.field("request_id"), PREDICTIONS.field("time")])
-    tables = [
-        pq.read_table(pa.BufferReader(store.read(address)), columns=fields.names)
-        for address in store.list(f"{project}/predictions", "*.parquet")
-        if address.split("/")[-2] >= first_day
-    ]
-    table = pa.concat_tables([fields.empty_table(), *tables])
-    # A segment replayed after a crash may have written a row twice.
-    return table.filter(pc.greater_equal(table["time"], since)).group_by("request_id").aggregate([("time", "max")])
