@@ -125,7 +125,7 @@ def _choose_examples(evidence: Evidence, shift: Shift) -> tuple[str, ...]:
     )
 
 
-def _weigh(found: Sequence[Explanation]) -> list[tuple[Explanation, float]]:
+def weigh(found: Sequence[Explanation]) -> list[tuple[Explanation, float]]:
     """Give each explanation its weight, the heaviest first.
 
     Labels are doubted for what images leave unexplained: how many answers a fault costs is foretold, the fault is seen.
@@ -138,7 +138,7 @@ def _weigh(found: Sequence[Explanation]) -> list[tuple[Explanation, float]]:
 def _report(
     project: Project, episode: int, found: Sequence[Explanation], said: str, examples: tuple[str, ...] = ()
 ) -> DiagnosisReport:
-    weighed = _weigh(found)
+    weighed = weigh(found)
     shares = dict.fromkeys(CAUSES, 0.0)
     for one, weight in weighed:
         shares[one.cause] = max(shares[one.cause], weight)

@@ -29,10 +29,13 @@ def overview(signed_in, played, stack, tmp_path):
 
 def test_it_tells_who_answers_how_well_and_what_differed(overview, ledger):
     text, plan = overview.locator("main").inner_text(), find_plan(ledger, "digits")
-    assert f"Version {plan.champion.model.version} answers every request." in text
+    version = plan.champion.model.version
+    assert f"Version {version} answers every request." in text
     assert re.search(rf"version {find_alias(ledger, 'digits', 'champion')}\s+\d+\.\d % when certified", text)
     assert "No serving process reports" not in text
-    assert re.search(r"\d+\.\d % right among \d+ labelled answers", text)
+    # Whether the story's last labels came within a window that has ended is a matter of moments.
+    told = rf"\d+\.\d % right among \d+ labelled answers|How often version {version} is right, no label has told yet"
+    assert re.search(told, text)
     assert list_episodes(ledger, "digits")[0].diagnosis.name in overview.locator("#episodes").inner_text()
     for chart in ("accuracy", "drift", "traffic", "quality", "host"):
         assert overview.locator(f"#figure-{chart} .plot-container").count() == 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from windhover.ui.overview import UNREADABLE
 
 if TYPE_CHECKING:
+    from include.contracts import PerformanceReport
     from windhover.ui.overview import Overview
 
 Tone = Literal["good", "busy", "look", "act"]
@@ -82,8 +83,10 @@ def _tell_processes(view: "Overview") -> Iterator[Sentence]:
 
 
 def _tell_accuracy(view: "Overview") -> Iterator[Sentence]:
-    measured = next((one for one in reversed(view.of_champion(view.performances)) if one.accuracy is not None), None)
+    reports = view.of_champion(view.performances)
+    measured = next((one for one in reversed(reports) if one.accuracy is not None), None)
     if measured is None or measured.accuracy is None:
+        yield from _tell_estimate(view, reports)
         return
     certified = "" if measured.certified is None else f", certified with {100 * measured.certified:.1f} %"
     text = f"{100 * measured.accuracy:.1f} % right among {measured.labelled} labelled answers{certified}."
@@ -92,6 +95,15 @@ def _tell_accuracy(view: "Overview") -> Iterator[Sentence]:
         yield Sentence("look", "The labels moved where the images did not: what the classes mean has changed.")
     for gap in measured.unfair:
         yield Sentence("look", gap)
+
+
+def _tell_estimate(view: "Overview", reports: "list[PerformanceReport]") -> Iterator[Sentence]:
+    plan = view.service.now and view.service.now.plan
+    if plan is None:
+        return
+    estimate = reports[-1].estimate if reports else None
+    guess = "" if estimate is None else f": {100 * estimate:.1f} % by an estimate"
+    yield Sentence("busy", f"How often version {plan.champion.model.version} is right, no label has told yet{guess}.")
 
 
 def _tell_drift(view: "Overview") -> Iterator[Sentence]:

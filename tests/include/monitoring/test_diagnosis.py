@@ -8,7 +8,8 @@ from benchmarks.planted_causes import plant
 from benchmarks.planted_release import END, START, Window, log_window, publish_images, publish_release
 from include.contracts import DiagnosisReport, DriftReport, PerformanceReport
 from include.monitoring import diagnosis as diagnosing
-from include.monitoring.diagnosis import diagnose
+from include.monitoring.causes import Explanation
+from include.monitoring.diagnosis import diagnose, weigh
 from include.predictions import append_rows
 from include.storage import digest_bytes
 from tests.include.monitoring.plain_network import plain_ground
@@ -77,6 +78,18 @@ def test_a_fault_of_some_cameras_is_no_new_class(ground, store, send):
 @pytest.mark.parametrize("cause", ["label_noise", "concept_change"])
 def test_labels_are_doubted_where_images_look_as_ever(examine, cause):
     assert examine(cause, 3, labelled=100).cause == cause
+
+
+def test_labels_that_contradict_a_blinded_model_do_not_talk_its_blindness_down():
+    seen, doubted = explain("camera_fault", 0.78), explain("label_noise", 0.93)
+    assert [(one.cause, weight) for one, weight in weigh([doubted, seen])] == [
+        ("camera_fault", 0.78), ("label_noise", pytest.approx(0.93 * 0.22)),
+    ]  # fmt: skip
+    assert weigh([doubted]) == [(doubted, 0.93)]
+
+
+def explain(cause, share):
+    return Explanation(cause=cause, name=cause, share=share, evidence="", accuracy=0.5, attainable=0.9)
 
 
 def test_without_labels_nobody_knows_of_their_trouble(examine):

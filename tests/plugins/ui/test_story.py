@@ -63,6 +63,12 @@ def test_health_is_told_and_calms(tell, serving, store):
     ]
 
 
+def test_without_labels_it_says_so_and_what_is_estimated(tell, serving, store):
+    assert ("busy", "How often version 3 is right, no label has told yet.") in tell()
+    record_performance(store, PerformanceReport(**window(labelled=0, estimate=0.91)))
+    assert ("busy", "How often version 3 is right, no label has told yet: 91.0 % by an estimate.") in tell()
+
+
 def test_before_anything_serves_that_is_no_alarm(tell):
     assert tell() == [("busy", "Nothing is in service yet."), ("good", "No incident is open.")]
 
