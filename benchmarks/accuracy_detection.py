@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import binom
 
-from include.monitoring.detection import HOURS_PER_QUARTER, trace_rise
+from include.monitoring.detection import trace_rise
+from include.monitoring.sequence import HOURS_PER_QUARTER
 
 CERTIFIED, BOUND = 0.95, 0.10
 RATES = (2, 10, 50)

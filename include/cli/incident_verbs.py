@@ -1,6 +1,6 @@
 """Verbs about incidents: what is open, who takes it on, how it ended, and what follows from it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -199,10 +199,9 @@ def _draft(workplace: Workplace, number: int) -> str:
 
 
 def _measure(workplace: Workplace) -> dict[str, Any]:
-    """Say how long people took over the last 90 days, in minutes."""
-    from include.ledger.response_times import measure_response
+    """Say how long people took, in minutes."""
+    from include.ledger.response_times import LOOKED_BACK, measure_response
 
-    since = datetime.now(UTC) - timedelta(days=90)
-    times = measure_response(workplace.ledger, workplace.project.name, since)
+    times = measure_response(workplace.ledger, workplace.project.name, datetime.now(UTC) - LOOKED_BACK)
     minutes = {"acknowledge": times.to_acknowledge, "resolve": times.to_resolve}
     return {f"minutes_to_{name}": time and round(time.total_seconds() / 60, 1) for name, time in minutes.items()}

@@ -10,22 +10,22 @@ from include.ledger import Ledger
 from include.ledger.plans import find_plan
 from include.project import Project
 from include.storage import Store
-from include.vision.releases import MANIFEST, ReleaseManifest, release_address
+from include.vision.releases import MANIFEST, REFERENCE, ReleaseManifest, release_address
 
-NAMING = ("digest", "subject")
 SWEPT = (
     "archive", "batch_predictions", "collected", "evaluations", "quarantine", "releases", "reports", "staging",
 )  # fmt: skip
 
 
 def find_golden(project: Project, store: Store, images: Sequence[str], releases: Collection[str]) -> dict[str, str]:
-    """Return the releases that hold one of the images as a golden image: digest -> address."""
-    found = {}
+    """Return the releases that hold one of the images as a golden image, or what was said of it: digest -> address."""
+    found, named = {}, {"digest": list(images)}
     for digest in sorted(releases):
         address = release_address(project.name, digest)
         if store.exists(address):
             manifest = ReleaseManifest.model_validate_json(store.read(f"{address}/{MANIFEST}"))
-            if any(golden.image in images for golden in manifest.golden):
+            golden, reference = any(one.image in images for one in manifest.golden), f"{address}/{REFERENCE}"
+            if golden or (store.exists(reference) and _names(store, reference, named)):
                 found[digest] = address
     return found
 
@@ -87,7 +87,7 @@ def _list_in_service(ledger: Ledger, project: str) -> set[str]:
 
 def _names(store: Store, address: str, named: Mapping[str, Sequence[str]]) -> bool:
     with store.open(address) as file:
-        columns = [name for name in NAMING if name in pq.read_schema(file).names]
+        columns = [name for name in named if name in pq.read_schema(file).names]
         file.seek(0)
         rows = pq.read_table(file, columns=columns)
     return any(pc.any(pc.is_in(rows[name], pa.array(named[name], pa.string()))).as_py() for name in columns)

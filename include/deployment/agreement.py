@@ -2,9 +2,7 @@
 
 from collections import defaultdict
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from scipy.stats import binomtest
 
 from include.contracts import EvaluationReport, ReleaseRef
@@ -13,6 +11,7 @@ from include.ledger import Ledger
 from include.ledger.lineage import list_members
 from include.ledger.models import find_decision
 from include.storage import Store
+from include.storage.parquet import read_table
 
 CONFIDENCE = 0.95
 # Of fewer images, the bound would allow for almost anything.
@@ -45,9 +44,7 @@ def expect_disagreement(release: ReleaseRef, champion: ReleaseRef, ledger: Ledge
 def _compare(candidate: EvaluationReport, rival: EvaluationReport, store: Store) -> dict[str, bool]:
     """Tell for each test image, by digest, whether the two answers differ."""
     columns = ["digest", "predicted"]
-    mine, other = (
-        pq.read_table(pa.BufferReader(store.read(report.answers)), columns=columns) for report in (candidate, rival)
-    )
+    mine, other = (read_table(store, report.answers, columns) for report in (candidate, rival))
     both = mine.join(other, "digest", join_type="inner", right_suffix="_other")
     differs = pc.not_equal(both["predicted"], both["predicted_other"])
     return dict(zip(both["digest"].to_pylist(), differs.to_pylist(), strict=True))

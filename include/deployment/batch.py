@@ -24,6 +24,7 @@ from include.ledger.datasets import record_read
 from include.ledger.erasures import list_forgotten
 from include.ledger.plans import list_plans
 from include.storage import Store, digest_bytes
+from include.storage.parquet import read_table
 from include.vision.certificates import require_certificate
 from include.vision.images import find_partition
 from include.vision.releases import Bundle, open_graph, open_release, run_graph_with_embedding
@@ -139,8 +140,8 @@ def locate_shard(shard: BatchShardRef) -> str:
 
 def _require_unerased(report: BatchReport, shards: Sequence[BatchShardRef], store: Store, ledger: Ledger) -> None:
     forgotten = list_forgotten(ledger, report.dataset.project)
-    answers = store.read(f"{report.address}/{ANSWERS}")
-    if forgotten.isdisjoint(pq.read_table(pa.BufferReader(answers), columns=["digest"])["digest"].to_pylist()):
+    answers = read_table(store, f"{report.address}/{ANSWERS}", ["digest"])
+    if forgotten.isdisjoint(answers["digest"].to_pylist()):
         return
     for address in (report.address, *map(locate_shard, shards)):
         store.remove(address)

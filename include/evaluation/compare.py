@@ -1,12 +1,10 @@
 """Compare two models on the same test images: how sure is the difference between them?"""
 
-import io
 from collections.abc import Collection, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
@@ -15,6 +13,7 @@ from include.errors import ContractViolationError
 from include.evaluation.totals import Measure, Parts, Totals, Values, list_measures, split_answers, tabulate_costs
 from include.project import Project
 from include.storage import Store
+from include.storage.parquet import read_table
 
 RESAMPLES = 2000
 ALWAYS = ("accuracy", "macro_f1", "log_loss")
@@ -123,7 +122,7 @@ def _read_answers(report: EvaluationReport, project: Project, store: Store) -> p
     again = f"evaluate model {report.model.key} again"
     if not report.answers:
         raise ContractViolationError(f"the evaluation on {report.test_digest} kept no answers to compare; {again}")
-    table = pq.read_table(io.BytesIO(store.read(report.answers)))
+    table = read_table(store, report.answers)
     lengths = pc.unique(pc.list_value_length(table["probabilities"])).to_pylist()
     if table.num_rows != report.images or lengths != [len(project.classes)]:
         raise ContractViolationError(

@@ -62,12 +62,6 @@ def find_notification(ledger: Ledger, key: str) -> Notification | None:
     return next(iter(_list(ledger, _select().where(notifications.c.key == key))), None)
 
 
-def list_notifications(ledger: Ledger, project: str, limit: int = 50) -> list[Notification]:
-    """Return a project's newest notifications, newest first."""
-    mine = _select().where(notifications.c.project == project)
-    return _list(ledger, mine.order_by(notifications.c.id.desc()).limit(limit))
-
-
 def find_last_told(ledger: Ledger, project: str, subject: str) -> datetime | None:
     """Return when a trouble was put into the outbox for the last time."""
     mine = sa.and_(notifications.c.project == project, notifications.c.subject == subject)

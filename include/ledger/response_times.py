@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from include.ledger.database import Ledger
 from include.ledger.tables import incidents
 
+LOOKED_BACK = timedelta(days=90)
+
 
 class ResponseTimes(NamedTuple):
     """Means over the incidents of a time; none where nobody has answered, or nothing has ended."""

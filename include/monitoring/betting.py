@@ -24,7 +24,7 @@ from scipy.stats import beta, norm
 # what he calls small (Statistical Power Analysis for the Behavioral Sciences, 1988).
 TOLERANCE = 0.05
 # Chance that one bound is off because of the images that happened to be in the reference. With some ninety bets, less
-# than one alarm a quarter, even if all of its 2,190 hours were called drift for as long as such a release serves.
+# than one alarm a quarter, even if all of its hours were called drift for as long as such a release serves.
 DOUBT = 3e-6
 # Of the reference, counted as the tail on one side.
 TAIL = 0.02

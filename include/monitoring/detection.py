@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-HOURS_PER_QUARTER = 2190.0
 # Shares of the wealth that are staked: small ones find a small rise at all, large ones a large rise soon.
 STAKES = np.array([0.05, 0.1, 0.2, 0.4, 0.6, 0.8])
 # More would say no more to anybody, and infinity is no JSON.

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from include.contracts import DriftReport, FeatureDriftReport, ProfileReport
 from include.monitoring.layers import METHODS, Weighed, require_columns, weigh_features
@@ -12,6 +11,7 @@ from include.monitoring.sequence import add_up, evidence_needed, read_history
 from include.monitoring.series import record_drift
 from include.project import Project
 from include.storage import Store
+from include.storage.parquet import read_table
 from include.vision.releases import REFERENCE, release_address
 
 # In the line for people; the page names them all.
@@ -67,7 +67,7 @@ def _judge(weighed: Weighed, before: float, hours: float, limit: float) -> Featu
 
 
 def _read(store: Store, address: str) -> pa.Table:
-    table = pq.read_table(pa.BufferReader(store.read(address)))
+    table = read_table(store, address)
     require_columns(table, address)
     return table
 

@@ -8,10 +8,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from include.contracts import DriftReport
-from include.monitoring.observations import Known, Lens, Sample, open_lens, read_known, read_table, to_sample
+from include.monitoring.observations import Known, Lens, Sample, open_lens, read_known, to_sample
 from include.predictions import read_feedback, read_predictions
 from include.project import Project
 from include.storage import Store
+from include.storage.parquet import read_table
 from include.vision.releases import REFERENCE, Bundle, open_release, release_address
 
 MOST_KNOWN = 64

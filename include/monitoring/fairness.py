@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
 from include.contracts import SlicePerformanceReport
-from include.monitoring.detection import HOURS_PER_QUARTER, weigh_rise
+from include.monitoring.detection import weigh_rise
 from include.monitoring.labels import tell_hours, tell_right
+from include.monitoring.sequence import HOURS_PER_QUARTER
 from include.project import Project
 
 # What is known of an image in service; where it came from is not.

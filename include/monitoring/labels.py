@@ -1,13 +1,11 @@
 """Labels that came back, joined with the answers that they are about, whenever either came."""
 
-import io
 from collections.abc import Iterable
 from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from include.contracts import PerformanceReport, ProfileReport
@@ -16,6 +14,7 @@ from include.monitoring.series import read_series
 from include.predictions import PREDICTIONS, read_feedback
 from include.project import Project
 from include.storage import Store
+from include.storage.parquet import read_table
 
 ASKED = ["request_id", "time", "predicted", "brightness", "width", "height"]
 SECONDS_PER_HOUR = 3600
@@ -70,7 +69,7 @@ def _read_present(store: Store, addresses: Iterable[str]) -> Iterable[pa.Table]:
 
 
 def _read_window(store: Store, address: str) -> pa.Table:
-    table = pq.read_table(io.BytesIO(store.read(address)), columns=[*ASKED, "answered_by"])
+    table = read_table(store, address, [*ASKED, "answered_by"])
     # Nobody was told what a model would have said of an image that it was not trusted with.
     told = pc.fill_null(pc.not_equal(table["answered_by"], "abstain"), True)
     return table.filter(told).select(ASKED)

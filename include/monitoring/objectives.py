@@ -66,7 +66,7 @@ def measure_objective(
         left=measure_left(whole, target),
         burn={f"{one.hours:g}h": measure_burn(looks[one.hours], target) for one in ALERTS},
         verdict="exhausted" if exhausted else "burning" if alert else "met" if whole.tally.events else "not_measured",
-        summary=_summarise(objective, whole, target, alert),
+        summary=_summarise(objective, whole, policy.days, target, alert),
     )
     return report, exhausted or bool(alert and alert.wakes)
 
@@ -109,11 +109,12 @@ def _add(windows: list[PerformanceReport], since: datetime, until: datetime) -> 
     return Tally(good, sum(one.labelled for one in inside))
 
 
-def _summarise(objective: Objective, whole: Look, target: float, alert: BurnAlert | None) -> str:
+def _summarise(objective: Objective, whole: Look, days: float, target: float, alert: BurnAlert | None) -> str:
     good, events = whole.tally
     if not events:
         return f"{objective}: nothing measured yet; {target:.4g} of {MEANINGS[objective]} is promised"
     left = measure_left(whole, target)
     budget = f"{left:.1%} of the error budget is left" if left > 0 else f"the error budget is overdrawn by {-left:.0%}"
+    young = "" if whole.covered == 1 else f" (counted for {24 * days * whole.covered:.1f} h; all before counts as good)"
     burns = f"; {alert.share:.0%} of it burnt within {alert.hours:g} h" if alert else ""
-    return f"{objective}: {good:,} of {events:,} {MEANINGS[objective]}, {target:.4g} promised; {budget}{burns}"
+    return f"{objective}: {good:,} of {events:,} {MEANINGS[objective]}, {target:.4g} promised; {budget}{young}{burns}"

@@ -1,6 +1,5 @@
 """Images as numbers: those of a window, those of the reference, and known ones that faults are tried on."""
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +9,6 @@ import numpy as np
 import onnxruntime
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
@@ -167,11 +165,6 @@ def read_kept(window: pa.Table, store: Store, count: int, bundle: Bundle) -> dic
         except (ArtifactNotFoundError, RejectedImageError):
             continue
     return found
-
-
-def read_table(store: Store, address: str) -> pa.Table:
-    """Read a Parquet table of the store."""
-    return pq.read_table(io.BytesIO(store.read(address)))
 
 
 def _batch(images: Sequence[Image]) -> list[Image]:

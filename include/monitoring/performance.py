@@ -1,23 +1,23 @@
 """Accuracy in service: as measured from labels, as estimated without, and whether it has fallen."""
 
-import io
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from scipy.stats import binomtest
 
 from include.contracts import DriftReport, PerformanceReport, ProfileReport
 from include.errors import ArtifactNotFoundError, NotCertifiedError
-from include.monitoring.detection import HOURS_PER_QUARTER, weigh_rise
+from include.monitoring.detection import weigh_rise
 from include.monitoring.estimate import Reference, estimate_accuracy
 from include.monitoring.fairness import find_unfair, measure_slices
 from include.monitoring.labels import choose_window, read_labelled, tell_hours, tell_right
+from include.monitoring.sequence import HOURS_PER_QUARTER
 from include.monitoring.series import read_performance_series, record_performance
 from include.project import Project
 from include.storage import Store
+from include.storage.parquet import read_table
 from include.vision.certificates import read_certificate
 from include.vision.releases import CERTIFICATE, REFERENCE, release_address
 
@@ -106,7 +106,7 @@ def _estimate(reference: pa.Table | None, profile: ProfileReport, store: Store, 
         reference["confidence"].to_numpy(),
         np.array(reference["predicted"].to_pylist()) == np.array(reference["label"].to_pylist()),
     )
-    columns = pq.read_table(io.BytesIO(store.read(str(profile.address))), columns=["confidence", "ood"])
+    columns = read_table(store, str(profile.address), ["confidence", "ood"])
     answered = columns.filter(columns["confidence"].is_valid())
     if not answered.num_rows or not len(known.right):
         return {}
@@ -129,10 +129,9 @@ def _compare_slices(
 def _read_reference(store: Store, profile: ProfileReport) -> pa.Table | None:
     """Read the certified images of a window's release; releases of long ago say less of them, or are gone."""
     try:
-        data = store.read(f"{release_address(profile.project, str(profile.release))}/{REFERENCE}")
+        table = read_table(store, f"{release_address(profile.project, str(profile.release))}/{REFERENCE}")
     except ArtifactNotFoundError:
         return None
-    table = pq.read_table(io.BytesIO(data))
     return table.select([name for name in table.column_names if name in SLICED | SURE])
 
 

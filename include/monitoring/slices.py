@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from include.contracts import SliceProfileReport
 from include.errors import ArtifactNotFoundError
 from include.project import Project
 from include.storage import Store
+from include.storage.parquet import read_table
 from include.vision.releases import REFERENCE, release_address
 
 BANDS = 3
@@ -58,7 +58,7 @@ def _cut_bands(project: Project, window: pa.Table, store: Store) -> Iterator[tup
         return
     address = release_address(project.name, window["release"][-1].as_py())
     try:
-        reference = pq.read_table(pa.BufferReader(store.read(f"{address}/{REFERENCE}")))
+        reference = read_table(store, f"{address}/{REFERENCE}")
     except ArtifactNotFoundError:
         return  # The release was retired since.
     for one in declared:

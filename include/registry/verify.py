@@ -1,12 +1,10 @@
 """Check a certified version again, from the store alone unless something was erased: no trust in who signed it."""
 
-import io
 import math
 from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from include.contracts import CheckReport, EvaluationReport, PromotionDecision, VerificationReport
 from include.contracts.governance import Certificate
@@ -15,6 +13,7 @@ from include.ledger import Ledger
 from include.registry.bundles import bundle_address
 from include.registry.erased import account_for_answers, account_for_images
 from include.storage import Store, digest_bytes
+from include.storage.parquet import read_table
 from include.vision.certificates import certificate_address, read_certificate
 from include.vision.graphs import graph_address
 from include.vision.images import read_rows
@@ -124,7 +123,7 @@ def _count_answers(report: EvaluationReport, store: Store) -> tuple[float, int]:
     if not report.answers:
         raise NotCertifiedError(f"the evaluation of model {report.model.key} kept no answers")
     try:
-        table = pq.read_table(io.BytesIO(store.read(report.answers)), columns=["label", "predicted"])
+        table = read_table(store, report.answers, ["label", "predicted"])
         right = pc.sum(pc.equal(table["label"], table["predicted"])).as_py() or 0
     except (pa.ArrowException, KeyError) as error:
         raise NotCertifiedError(f"{report.answers} holds no answers: {error}") from error

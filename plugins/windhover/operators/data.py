@@ -8,6 +8,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from windhover.assets import announce
 from windhover.links import DATA_DOCS, DATASHEET, EDA, PAGES, QUARANTINE, page_of
 from windhover.operators.stage import StageOperator, name_attempt
+from windhover.runs import is_backfill
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -155,7 +156,7 @@ class AnnounceDatasetOperator(StageOperator):
         self.changed = changed
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        if context["dag_run"].run_type == "backfill":
+        if is_backfill(context):
             raise AirflowSkipException("a backfill publishes history; it starts no training")
         if not self.changed:
             raise AirflowSkipException("this day's content is what it was before; there is nothing to announce")

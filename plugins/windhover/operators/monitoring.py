@@ -8,14 +8,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from windhover.assets import announce
 from windhover.links import DRIFT_REPORT, page_of
 from windhover.operators.stage import StageOperator, read_moment
+from windhover.runs import is_backfill
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-
-def is_backfill(context: "Context") -> bool:
-    """Tell whether a run looks at the past: then it reports, and nothing follows."""
-    return bool(context["dag_run"].run_type == "backfill")
 
 
 class ProfilePredictionsOperator(StageOperator):

@@ -10,6 +10,7 @@ from include.errors import ArtifactNotFoundError, ContractViolationError
 from windhover.assets import announce, read_announcement, triggering_events
 from windhover.links import PREDICTIONS, ROLLOUTS, page_of, rollouts_of
 from windhover.operators.stage import StageOperator, read_moment
+from windhover.runs import is_backfill
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,10 +59,10 @@ class SelectReleaseOperator(StageOperator):
     def _read_moment(self, day: str, context: "Context") -> "datetime":
         """Return the moment whose champion is asked; that of the run, so that clearing it asks the same one."""
         run = context["dag_run"]
-        is_backfill = run.run_type == "backfill"
+        past = is_backfill(context)
         # Airflow dates a backfilled run back to its day.
-        now = (run.start_date if is_backfill else None) or run.run_after
-        asked = context["params"]["champion_at"] or ("day" if is_backfill else "now")
+        now = (run.start_date if past else None) or run.run_after
+        asked = context["params"]["champion_at"] or ("day" if past else "now")
         if asked == "day":
             return min(read_moment(day) + timedelta(days=1), now)
         return now if asked == "now" else read_moment(asked)

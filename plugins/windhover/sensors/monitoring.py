@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException, TaskDeferralError
 from include.contracts import DriftReport, EpisodeReport, PerformanceReport
 from windhover.hooks.ledger import LedgerHook
 from windhover.links import DRIFT_REPORT, page_of
+from windhover.runs import is_backfill
 from windhover.triggers.monitoring import DriftTrigger
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class DriftSensor(BaseSensorOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         from include.monitoring.episodes import find_drift
 
-        if context["dag_run"].run_type == "backfill":
+        if is_backfill(context):
             raise AirflowSkipException("a backfill looks at the past; it asks for no retraining")
         again = bool(self.answered)
         found = find_drift(self.project_name, LedgerHook().open_ledger(), answered=again)

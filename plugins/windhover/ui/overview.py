@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 SHOWN = 8
 PLANS = 200
 HOST_HOURS = 6
-RESPONSE_DAYS = 28
 INCIDENTS = 50
 # What reading may end in: a place that is away, or what an older version has left there.
 UNREADABLE = (WindhoverError, OSError, ValueError)
@@ -194,10 +193,10 @@ class Overview:
 
     @cached_property
     def response(self) -> "ResponseTimes":
-        """How long people took for the incidents of the last weeks."""
-        from include.ledger.response_times import measure_response
+        """How long people took for the incidents of late."""
+        from include.ledger.response_times import LOOKED_BACK, measure_response
 
-        return measure_response(self.ledger, self.project.name, self.now - timedelta(days=RESPONSE_DAYS))
+        return measure_response(self.ledger, self.project.name, self.now - LOOKED_BACK)
 
     @cached_property
     def objectives(self) -> "list[ObjectiveReport]":

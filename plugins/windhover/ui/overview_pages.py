@@ -10,8 +10,6 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from include.contracts import Action, Level
-from include.project import load_projects
-from include.settings import load_settings
 from windhover.links import PAGES
 from windhover.ui.actions import NOTICES, ProjectName
 from windhover.ui.airflow_api import AirflowApi, open_api
@@ -19,7 +17,7 @@ from windhover.ui.figures import FIGURES, Figure
 from windhover.ui.operations import LOOP, Operations, read_operations
 from windhover.ui.overview import SHOWN, UNREADABLE, Overview
 from windhover.ui.places import open_ledger, open_store, read_project
-from windhover.ui.rights import may_act, may_look, sign_form
+from windhover.ui.rights import list_visible_projects, may_act, may_look, sign_form
 from windhover.ui.rollouts import measure_evidence
 from windhover.ui.static import FILES, name_file
 from windhover.ui.story import HEADLINES, judge_story, tell_story
@@ -71,9 +69,9 @@ class Reader:
 @router.get("")
 def find_overview(user: GetUserDep) -> Response:
     """Lead to the first project that the user may look at."""
-    projects, problems = load_projects(load_settings().projects)
-    if visible := [one for one in projects if may_look(user, one.name)]:
-        return RedirectResponse(f"{PAGES}/overview/{visible[0].name}", 303)
+    projects, problems = list_visible_projects(user)
+    if projects:
+        return RedirectResponse(f"{PAGES}/overview/{projects[0].name}", 303)
     why = "; ".join(map(str, problems)) or "`make new-project NAME=…` writes one"
     raise HTTPException(404, f"there is no project to look at: {why}")
 
@@ -101,13 +99,13 @@ def _read_reader(user: Any, project: str) -> Reader:
 
 def _render_page(project: str, days: int, reader: Reader, operations: Operations, user: Any, done: str) -> str:
     view = _open_view(project, days)
-    projects, problems = load_projects(load_settings().projects)
+    projects, problems = list_visible_projects(user)
     return render(
         "overview.html",
         view=view,
         panels=_render_panels(view, reader, operations),
         titles=PANELS,
-        projects=[one for one in projects if may_look(user, one.name)],
+        projects=projects,
         problems=problems,
         spans=SPANS,
         notice=NOTICES.get(done, ""),

@@ -8,8 +8,9 @@ pages have no scripts at all, but for the overview, whose scripts are the files 
 import mimetypes
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated
 
+from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from pydantic import AfterValidator
@@ -17,7 +18,6 @@ from pydantic import AfterValidator
 from include.contracts import Digest, PartitionKey
 from include.errors import ServiceUnavailableError, WindhoverError
 from include.ledger.changes import PLATFORM
-from include.project import load_projects
 from include.settings import load_settings
 from windhover.ui.actions import Number, ProjectName
 from windhover.ui.actions import router as actions
@@ -31,7 +31,7 @@ from windhover.ui.models import render_models, render_project_models, render_ver
 from windhover.ui.overview_pages import router as overview
 from windhover.ui.places import open_ledger, open_store, read_project
 from windhover.ui.quarantine import render_quarantine
-from windhover.ui.rights import may_look
+from windhover.ui.rights import list_visible_projects, may_look
 from windhover.ui.rollouts import render_project_rollouts, render_rollouts
 from windhover.ui.static import KINDS, locate_file, name_file
 from windhover.ui.templates import render
@@ -62,9 +62,8 @@ Moment = Annotated[datetime, AfterValidator(_read_moment)]
 @cache
 def make_app() -> FastAPI:
     """Build the app Airflow's API server mounts under `/windhover`."""
-    from airflow.api_fastapi.core_api.security import get_user
 
-    def require_look(request: Request, user: Annotated[Any, Depends(get_user)]) -> None:
+    def require_look(request: Request, user: GetUserDep) -> None:
         """Let nobody look at a project whose DAGs Airflow's roles do not let them see."""
         project = request.path_params.get("project") or request.path_params.get("address", "").partition("/")[0]
         if project and project != PLATFORM and not may_look(user, project):
@@ -107,9 +106,9 @@ def show_report(address: str) -> Response:
     return Response(content, media_type=kind, headers=SCRIPTLESS if parts[2] in OURS else SANDBOX)
 
 
-def show_catalogue() -> Response:
-    """List every dataset."""
-    projects, problems = load_projects(load_settings().projects)
+def show_catalogue(user: GetUserDep) -> Response:
+    """List every dataset that the user may see."""
+    projects, problems = list_visible_projects(user)
     return _send(render_catalogue(projects, problems, open_ledger()))
 
 
@@ -134,9 +133,9 @@ def show_quarantine(project: ProjectName, partition: PartitionKey) -> Response:
     return _send(render_quarantine(read_project(project), partition, open_store(), open_ledger()))
 
 
-def show_models() -> Response:
-    """List the newest certified versions of every project."""
-    projects, problems = load_projects(load_settings().projects)
+def show_models(user: GetUserDep) -> Response:
+    """List the newest certified versions of every project that the user may see."""
+    projects, problems = list_visible_projects(user)
     return _send(render_models(projects, problems, open_store(), open_ledger()))
 
 
@@ -150,9 +149,9 @@ def show_version(project: ProjectName, version: Number) -> Response:
     return _send(render_version(read_project(project), version, open_store(), open_ledger()))
 
 
-def show_rollouts() -> Response:
-    """Show what serves every project, and its rollout under way."""
-    projects, problems = load_projects(load_settings().projects)
+def show_rollouts(user: GetUserDep) -> Response:
+    """Show what serves every project that the user may see, and its rollout under way."""
+    projects, problems = list_visible_projects(user)
     return _send(render_rollouts(projects, problems, open_ledger()))
 
 
@@ -161,9 +160,9 @@ def show_project_rollouts(project: ProjectName) -> Response:
     return _send(render_project_rollouts(read_project(project), open_ledger()))
 
 
-def show_audits() -> Response:
-    """Say whether the audit chain of every project holds."""
-    projects, problems = load_projects(load_settings().projects)
+def show_audits(user: GetUserDep) -> Response:
+    """Say whether the audit chain of every project that the user may see holds."""
+    projects, problems = list_visible_projects(user)
     return _send(render_audits(projects, problems, open_store(), open_ledger()))
 
 

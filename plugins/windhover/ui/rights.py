@@ -9,12 +9,22 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.configuration import conf
 
+from include.errors import ProjectFileError
+from include.project import Project, load_projects
+from include.settings import load_settings
+
 HOURS = 12
 
 
 def may_look(user: Any, project: str) -> bool:
     """Whether Airflow's roles let a user see the project's DAGs."""
     return get_auth_manager().is_authorized_dag(method="GET", details=_name_dag(project), user=user)
+
+
+def list_visible_projects(user: Any) -> tuple[list[Project], list[ProjectFileError]]:
+    """Read the projects whose DAGs the user may see, and what is wrong with project files."""
+    projects, problems = load_projects(load_settings().projects)
+    return [one for one in projects if may_look(user, one.name)], problems
 
 
 def may_act(user: Any, project: str) -> bool:

@@ -1,3 +1,5 @@
+from types import MappingProxyType
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -6,7 +8,7 @@ from include.contracts import DatasetRef, ModelRef, ModelVersionRef, ReleaseRef
 from include.data.remnants import find_golden, remove_remnants
 from include.ledger.releases import record_release
 from include.storage import digest_bytes
-from include.vision.releases import DecodingLimits, GoldenImage, ReleaseManifest, publish_bundle
+from include.vision.releases import REFERENCE, DecodingLimits, GoldenImage, ReleaseManifest, publish_bundle
 from tests.include.rows import make_row
 from tests.rollouts import serve
 
@@ -105,7 +107,7 @@ def test_reports_with_pictures_of_removed_versions_go(any_store, remove):
 def release(any_store):
     """Package a release with one golden image."""
 
-    def package(row, name):
+    def package(row, name, said=MappingProxyType({})):
         key = digest_bytes(name.encode())
         golden = GoldenImage(file="golden/000.png", image=row["digest"], probabilities=(1.0,), predicted="0")
         manifest = ReleaseManifest(
@@ -119,7 +121,7 @@ def release(any_store):
             golden=(golden,),
             tolerance=0.1,
         )
-        address, digest = publish_bundle(any_store, manifest, {golden.file: row["image"]})
+        address, digest = publish_bundle(any_store, manifest, {golden.file: row["image"], **said})
         dataset = DatasetRef(project="digits", address="x", version=1, digest=key, images=1, labelled=1)
         model = ModelRef(project="digits", key=key, run_id=name, weights=key, dataset=dataset)
         version = ModelVersionRef(model=model, version=1, accuracy=0.9)
@@ -140,6 +142,15 @@ def test_a_release_with_it_as_a_golden_image_goes_unless_it_may_serve(
     left = find_golden(project, any_store, [rows[0]["digest"]], {retired.digest, serving.digest, other.digest})
     assert left == {serving.digest: serving.address}
     assert any_store.exists(other.address)
+
+
+def test_a_release_that_tells_what_it_said_of_it_goes_too(release, remove, project, any_store, rows):
+    with pa.BufferOutputStream() as reference:
+        pq.write_table(named(rows[0]["digest"], predicted=["3"]), reference)
+    told = release(rows[1], "told", {REFERENCE: reference.getvalue().to_pybytes()})
+    found = find_golden(project, any_store, [rows[0]["digest"]], {told.digest})
+    assert found == {told.digest: told.address}
+    assert remove(rows[0]["digest"], golden=found) == ((told.address,), ())
 
 
 def test_unpacked_sources_go_whatever_they_hold(remove, any_store):

@@ -12,7 +12,6 @@ from include.ledger.notifications import (
     find_last_told,
     find_notification,
     list_due,
-    list_notifications,
     postpone,
     queue_notification,
     settle,
@@ -41,7 +40,7 @@ def test_only_what_is_due_and_unsettled_is_to_be_told(ledger: Ledger):
     queue(ledger, "b", due_at=NOW + timedelta(hours=1))
     queue(ledger, "c")
     queue(ledger, "d")
-    by_key = {one.key: one.id for one in list_notifications(ledger, "digits")}
+    by_key = {one.key: one.id for one in list_due(ledger, NOW + timedelta(days=1))}
     settle(ledger, by_key["c"], "told")
     postpone(ledger, by_key["d"], NOW + timedelta(minutes=1))
     assert [one.key for one in list_due(ledger, NOW)] == ["a"]

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from include.monitoring.detection import HOURS_PER_QUARTER, trace_rise, weigh_rise
+from include.monitoring.detection import trace_rise, weigh_rise
+from include.monitoring.sequence import HOURS_PER_QUARTER
 
 BOUND = 0.1
 

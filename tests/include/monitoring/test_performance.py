@@ -8,6 +8,7 @@ from include.contracts.governance import Certificate
 from include.errors import ArtifactNotFoundError
 from include.monitoring.performance import measure_performance
 from include.monitoring.profile import profile_predictions
+from include.monitoring.sequence import HOURS_PER_QUARTER
 from include.monitoring.series import read_performance_series
 from include.predictions import append_rows
 from include.project import EvaluationConfig, Project
@@ -114,7 +115,7 @@ def test_as_good_as_certified_is_stable(store, project, digit_rows, log_traffic,
     send_labels(store, project, spoil(tell_truth(digit_rows[:200]), 10))
     report = measure(store, project)
     assert (report.verdict, report.certified, report.accuracy, report.concept) == ("stable", CERTIFIED, 0.95, False)
-    assert report.evidence < report.limit == 2190
+    assert report.evidence < report.limit == HOURS_PER_QUARTER
     assert "95.0% of 200 labelled answers right, 95.0% certified" in report.summary
 
 

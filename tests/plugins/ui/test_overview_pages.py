@@ -166,7 +166,8 @@ def test_a_notice_is_one_of_ours_and_nothing_that_an_address_says(browser, ledge
 
 
 def test_who_may_not_see_the_dags_of_a_project_sees_nothing_of_it(browser, told_story, monkeypatch):
-    monkeypatch.setattr("windhover.ui.overview_pages.may_look", lambda *_: False)
+    for module in ("overview_pages", "rights"):
+        monkeypatch.setattr(f"windhover.ui.{module}.may_look", lambda *_: False)
     assert browser.get(PAGE).status_code == browser.get(f"{PAGE}/live").status_code == 403
     assert browser.get("/windhover/overview").status_code == 404
 
