@@ -25,7 +25,7 @@ def test_every_cause_has_a_right_answer():
 
 
 def test_the_table_names_each_cause_and_counts_what_is_useless(ground, capsys):
-    main(ground, seeds=1, causes=("camera_fault", "label_noise", "concept_change"))
+    main(["--seeds", "1"], ground, causes=("camera_fault", "label_noise", "concept_change"))
     printed = capsys.readouterr().out
     assert "label_noise" in printed
     assert "right action: 100% of 3" in printed
