@@ -33,7 +33,7 @@ CHAPTERS = (
     ("Serve healthy traffic", Story.watch_healthy_traffic),
     ("Monitor it", Story.monitor_healthy_traffic),
     ("The lens wears out", Story.wear_the_lens),
-    ("Labels come later", Story.collect_worn_images),
+    ("Live answers suffer", Story.watch_answers_suffer),
     ("Drift, retrain, redeploy", Story.drift_and_retrain),
     ("Recovered", Story.watch_recovered_traffic),
 )

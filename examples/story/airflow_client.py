@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -99,6 +100,14 @@ class AirflowClient:
             if new := [run["dag_run_id"] for run in self._runs(dag_id) if run["dag_run_id"] not in known]:
                 break
         return str(new[-1])
+
+    def find_done(self, dag_id: str, task_id: str, since: datetime, seconds: float) -> str:
+        """Wait until a task that began since a moment has succeeded in any run, and return that run."""
+        done = f"taskInstances?task_id={task_id}&state=success&start_date_gte={quote(since.isoformat())}"
+        for _ in self._until(seconds, f"{task_id} of {dag_id}"):
+            if found := self._call("GET", f"/dags/{dag_id}/dagRuns/~/{done}")["task_instances"]:
+                break
+        return str(found[0]["dag_run_id"])
 
     def wait_for_question(self, dag_id: str, run_id: str, task_id: str) -> bool:
         """Wait until a task asks for a person's answer; False if it ends without asking."""

@@ -1,6 +1,7 @@
 """The loop that a candidate goes through by itself: trained, judged, approved by a person, deployed."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from examples.story.airflow_client import AirflowClient
@@ -12,6 +13,13 @@ INGEST, TRAIN, PROMOTE, DEPLOY, MONITOR = (
     f"{PROJECT}.{dag}" for dag in ("ingest_images", "train_model", "promote_model", "deploy_model", "monitor_model")
 )
 LOOP = (INGEST, TRAIN, PROMOTE, DEPLOY)
+BY_HAND = tuple(
+    f"{PROJECT}.{dag}" for dag in (
+        "release_quarantine", "forget_images", "import_model", "switch_release", "retire_model", "maintain_platform",
+    )
+)  # fmt: skip
+# A diagnosis takes a minute at most.
+ASKING_SECONDS = 180
 
 
 @dataclass
@@ -49,6 +57,11 @@ def follow_candidate(airflow: AirflowClient, traffic: Traffic, outcome: Outcome,
         outcome.links["Release notes"] = airflow.link(DEPLOY, deployed, "write_release_notes", "Release notes")
         require(traffic.ask_once() == traffic.find_release(), "the new release answers")
     return str(decision["verdict"])
+
+
+def find_asking(airflow: AirflowClient, since: datetime) -> str:
+    """Wait until the monitor asks for a retraining, and return the run that did; one of the schedule may be first."""
+    return airflow.find_done(MONITOR, "request_retraining", since, ASKING_SECONDS)
 
 
 def describe_rollout(report: dict[str, Any]) -> str:
