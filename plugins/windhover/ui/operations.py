@@ -1,14 +1,17 @@
 """What Airflow itself knows of a project: the newest run of each DAG, and what its tasks ask people."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from windhover.links import PAGES
 from windhover.ui.airflow_api import AirflowApi, AskingTask, RefusedError
 
 # Airflow 3.3 takes a task for lost that is answered before the scheduler saw the process end which asked.
 READING_SECONDS = 5
+SHEET = re.compile(rf"\(({PAGES}/reports/[\w./-]+/relabelling/[\w./-]+)\)")
 # In the order in which one gives rise to the next.
 LOOP = {
     "ingest_images": "Ingest",
@@ -52,11 +55,13 @@ class Question:
 
     :ivar answerable: Whether a form of text can answer it.
     :ivar fresh: Whether it is too new to be answered.
+    :ivar sheet: Address of the images that it is about, numbered; empty where it is about none.
     """
 
     task: AskingTask
     subject: str
     body: str
+    sheet: str
     options: tuple[str, ...]
     fields: tuple[FormField, ...]
     since: datetime
@@ -98,12 +103,18 @@ def _read_question(one: dict[str, Any]) -> Question:
         AskingTask(task["dag_id"], task["dag_run_id"], task["task_id"], task["map_index"]),
         one["subject"],
         one["body"] or "",
+        _find_sheet(one["body"] or ""),
         tuple(one["options"]),
         tuple(_read_field(name, param) for name, param in params.items()),
         since,
         not one["multiple"] and all(map(_is_text, params.values())),
         (datetime.now(UTC) - since).total_seconds() < READING_SECONDS,
     )
+
+
+def _find_sheet(body: str) -> str:
+    found = SHEET.search(body)
+    return found[1] if found else ""
 
 
 def _read_field(name: str, param: dict[str, Any]) -> FormField:

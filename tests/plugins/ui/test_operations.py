@@ -56,6 +56,13 @@ def test_a_field_that_may_be_left_empty_is_none_then(ask, operator, airflow):
     assert airflow.deeds[0][3]["params_input"] == {"request-1": None}
 
 
+def test_images_to_label_are_shown_where_they_are_labelled(ask):
+    sheet = "/windhover/reports/digits/reports/relabelling/4-ab/index.html"
+    assert f'src="{sheet}" title="The images, numbered"></iframe>' in ask(body=f"[The images]({sheet}), numbered.")
+    assert "iframe" not in ask(body="[The page](/windhover/reports/digits/reports/evaluation/4/index.html)")
+    assert "iframe" not in ask(body='[x](/windhover/reports/a/relabelling/"onload=alert(1))')
+
+
 def test_a_question_that_was_only_just_asked_waits(ask):
     panel = ask(created_at=datetime.now(UTC).isoformat())
     assert "It has only just been asked" in panel

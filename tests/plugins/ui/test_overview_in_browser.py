@@ -121,6 +121,24 @@ def test_it_shows_what_happens_while_one_looks_and_lets_one_act(open_tab, story)
     assert tab.locator("#clock").inner_text() == "paused"
 
 
+def test_images_are_labelled_beside_their_pictures_and_what_is_filled_in_stays(open_tab, airflow, machine_store):
+    sheet = "digits/reports/relabelling/4-ab/index.html"
+    machine_store.write(sheet, b"<h1>2 images to label</h1>")
+    schema = {"type": ["null", "string"], "enum": [None, "0", "1"], "title": "Image 1"}
+    params = {"request-1": {"value": None, "description": None, "schema": schema}}
+    airflow.questions = [make_question(body=f"[The images](/windhover/reports/{sheet})", params=params)]
+    tab = open_tab()
+    tab.frame_locator("iframe.sheet").get_by_role("heading", name="2 images to label").wait_for()
+    tab.get_by_label("Image 1").select_option("1")
+    tab.get_by_role("button", name="Pause").focus()
+    airflow.questions = [*airflow.questions, make_question()]
+    renew(tab)
+    assert tab.get_by_label("Image 1").input_value() == "1"
+    tab.get_by_role("button", name="Approve").click()
+    tab.get_by_text("Your answer is with the task.").wait_for()
+    assert airflow.deeds[0][3]["params_input"] == {"request-1": "1"}
+
+
 def test_within_the_frame_of_airflow_links_lead_out_and_light_and_dark_follow_it(open_tab):
     tab = open_tab(path="/plugin/windhover", color_scheme="light")
     frame = tab.frame_locator("iframe")

@@ -10,10 +10,16 @@ let figures = {};
 let paused = false;
 let asking = false;
 
+function isFilled(field) {
+  if (!field.options) { return field.value !== field.defaultValue; }
+  // Of a list that names no choice of its own, the first is chosen.
+  return field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected));
+}
+
 function isBusy(panel) {
-  // What somebody types, or has opened to act, is not taken from under their hands.
+  // What somebody types, has filled in, or has opened to act, is not taken from under their hands.
   const form = panel.querySelector("details.deed[open]");
-  return Boolean(form) || (panel.contains(document.activeElement) && document.activeElement.matches("input, select"));
+  return Boolean(form) || [...panel.querySelectorAll("input, select")].some(isFilled) || (panel.contains(document.activeElement) && document.activeElement.matches("input, select"));
 }
 
 function replacePanel(panel, html) {
