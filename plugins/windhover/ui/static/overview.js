@@ -78,11 +78,13 @@ async function refresh() {
   asking = true;
   try {
     const answer = await fetch(main.dataset.live, { headers: { Accept: "application/json" } });
-    if (answer.status === 401) { tell("signed out; open Airflow anew", true); return; }
-    if (!answer.ok) { tell(`not up to date: the server answers ${answer.status}`, true); return; }
-    show(await answer.json());
+    const live = answer.ok ? await answer.json() : null;
+    // Who has paused meanwhile is told nothing.
+    if (paused) { return; }
+    if (live) { show(live); return; }
+    tell(answer.status === 401 ? "signed out; open Airflow anew" : `not up to date: the server answers ${answer.status}`, true);
   } catch {
-    tell("not up to date: the server does not answer", true);
+    if (!paused) { tell("not up to date: the server does not answer", true); }
   } finally {
     asking = false;
   }
