@@ -52,6 +52,7 @@ def write_series(project: Project, days: int, windows: int, store: Store) -> Non
     numbers = {"mean": 0.51234567, "deviation": 0.12345678, "low": 0.1, "median": 0.5123456, "high": 0.98765432}
     features = tuple(FeatureProfileReport(feature=name, **numbers) for name in (*STATISTICS, "confidence"))
     parts = {"slice": "predicted", "predictions": 15, "confidence": 0.98765432, "abstained": 0}
+    parts |= {"mix": {"7": 1.0}, "means": dict.fromkeys((*STATISTICS, "confidence", "latency_ms"), 0.5123)}
     slices = tuple(SliceProfileReport(value=str(name), **parts) for name in range(10))
     length = timedelta(days=1) / (windows + 1)
     for number in range(windows):

@@ -119,7 +119,7 @@ def make_dag(project: Project):
         doc_md=__doc__,
         tags=[project.name, "monitoring"],
         params=make_form(project),
-        **dag_defaults(project),
+        **dag_defaults(project, people_hours=project.monitoring.actions.relabel_hours),
     )
     def monitor_model():
         values = literal(project.model_dump(mode="json"))

@@ -37,13 +37,14 @@ from windhover.operators.registry import RegisterModelOperator
 
 def make_dag(project: Project):
     assets = ProjectAssets(project.name)
+    asked = project.governance.approval != "auto"
 
     @dag(
         dag_id=f"{project.name}.promote_model",
         schedule=when_updated(assets.candidate_model),
         doc_md=__doc__,
         tags=[project.name, "model"],
-        **dag_defaults(project, max_active_runs=1),
+        **dag_defaults(project, max_active_runs=1, people_hours=project.governance.approval_hours if asked else 0),
     )
     def promote_model():
         values = literal(project.model_dump(mode="json"))

@@ -154,6 +154,7 @@ class Home:
             "WINDHOVER_MLFLOW_URI": self.mlflow_url,
             "WINDHOVER_SERVING_URI": self.serving_url,
             "WINDHOVER_AIRFLOW_URI": self.airflow_url,
+            **{f"WINDHOVER_{name.upper()}": value for name, value in self.settings if name.endswith("_public")},
             "WINDHOVER_SERVING_REPLICAS": str(self.replicas or self.settings.serving_replicas),
             "WINDHOVER_TARGET": self.settings.target,
         }

@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     airflow_uri: str = Field(default="http://127.0.0.1:8080", description="Airflow's API server.")
     mlflow_public: str = Field(default="", description="MLflow as a browser reaches it; `mlflow_uri` unless set.")
     serving_public: str = Field(default="", description="Serving as a browser reaches it; `serving_uri` unless set.")
+    airflow_public: str = Field(default="", description="Airflow as a browser reaches it, for links in notifications.")
     serving_token: str = Field(default="", repr=False, description="Token that serving asks for; none unless set.")
     ledger_uri: str = Field(default="", description="SQLAlchemy URL of the ledger, for work outside Airflow.")
     notify_urls: str = Field(
@@ -57,6 +58,11 @@ class Settings(BaseSettings):
     def serving_page(self) -> str:
         """The serving process's address for people."""
         return (self.serving_public or self.serving_uri).rstrip("/")
+
+    @property
+    def airflow_page(self) -> str:
+        """Airflow's address for people; nothing unless set, because a notification is read on another machine."""
+        return self.airflow_public.rstrip("/")
 
     def open_store(self) -> Store:
         """Open the store every stage of this machine shares."""

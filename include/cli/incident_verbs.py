@@ -145,7 +145,7 @@ def add(
     as_json: Json = False,
 ) -> Contract:
     """Note what is to be done after an incident."""
-    from include.ledger.incidents import add_action
+    from include.ledger.corrective_actions import add_action
 
     workplace = Workplace.open(project)
     until = due.replace(tzinfo=UTC) if due else None
@@ -164,7 +164,7 @@ def done(
     as_json: Json = False,
 ) -> Contract:
     """Note that an action is done."""
-    from include.ledger.incidents import finish_action
+    from include.ledger.corrective_actions import finish_action
 
     workplace = Workplace.open(project)
     if which not in {one.id for one in _find(workplace, number).actions}:

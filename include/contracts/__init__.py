@@ -23,6 +23,7 @@ from include.contracts.data import PredictionLineageReport as PredictionLineageR
 from include.contracts.data import ShardRef as ShardRef
 from include.contracts.data import ShardReport as ShardReport
 from include.contracts.data import ValidationReport as ValidationReport
+from include.contracts.episodes import NONE_OF_THESE as NONE_OF_THESE
 from include.contracts.episodes import Action as Action
 from include.contracts.episodes import ActionDecision as ActionDecision
 from include.contracts.episodes import Cause as Cause

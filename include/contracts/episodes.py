@@ -13,7 +13,9 @@ Cause = Literal[
 ]
 Action = Literal["fix_source", "recalibrate", "relabel", "retrain", "ignore"]
 TrainingMode = Literal["full", "warm_start", "sliding_window", "replay"]
-RetrainingTrigger = Literal["drift", "degradation", "schedule", "new_data", "demand"]
+RetrainingTrigger = Literal["drift", "degradation", "objective", "schedule", "new_data", "demand"]
+# What people say of an image that shows no class of the project; never a label.
+NONE_OF_THESE = "(none of these)"
 
 
 class DiagnosisReport(Contract):
@@ -63,7 +65,7 @@ class EpisodeReport(Contract):
     id: int
     project: str
     state: Literal["open", "requested", "closed"]
-    trigger: Literal["drift", "degradation"]
+    trigger: Literal["drift", "degradation", "objective"]
     opened_at: datetime
     closed_at: datetime | None
     windows: int = Field(ge=1, description="Windows that confirmed it.")

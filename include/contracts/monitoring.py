@@ -29,6 +29,10 @@ class SliceProfileReport(Contract):
     predictions: Count
     confidence: Fraction | None = Field(description="Mean; none where nothing was answered.")
     abstained: Fraction
+    failed: Count = Field(default=0, description="Requests that the model whose turn it was could not answer.")
+    latency_ms: dict[str, float] = Field(default={}, description="Percentiles, by name: p50, p95, p99.")
+    mix: dict[str, Fraction] = Field(default={}, description="Share of each predicted class.")
+    means: dict[str, float] = Field(default={}, description="Mean of each number that a window has, by name.")
 
 
 class ProfileReport(Contract):
@@ -61,6 +65,7 @@ class FeatureDriftReport(Contract):
     drifted: bool
     layer: DriftLayer = "image"
     evidence: float = Field(default=0.0, ge=0, description="Of the sequential rule, over all windows so far.")
+    residue: float = Field(default=0.0, ge=0, description="What is left of its last alarm; below 1, it passed.")
 
 
 class DriftReport(Contract):

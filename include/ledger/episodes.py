@@ -3,7 +3,7 @@
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from include.contracts import ActionDecision, DiagnosisReport, DriftReport, EpisodeReport, PerformanceReport
 from include.errors import ArtifactNotFoundError
@@ -16,24 +16,29 @@ Evidence = DriftReport | PerformanceReport
 # Key of the incident of slices that the model in service serves worse than the one certified.
 UNFAIR = "unfair slices"
 
+# Whether a training answers it; of old episodes nobody kept a decision.
+_trained = sa.func.coalesce(episodes.c.decision["action"].as_string(), "retrain") == "retrain"
 
-def open_episode(ledger: Ledger, found: Evidence) -> int:
+
+def open_episode(ledger: Ledger, found: Evidence, *, missed: bool = False) -> int:
     """Open an episode for a window that differs, or let it confirm the one not closed yet; return its number.
 
     The same window counts once, whatever it shows: drift, worse answers, or both. Looked at again once its episode is
-    over, it opens no other.
+    over, it opens no other. An answer without a training is taken back when labels first show worse answers.
+
+    :param missed: An objective is missed, whatever this window alone shows.
     """
     kind = "drift" if isinstance(found, DriftReport) else "performance"
-    trigger = "drift" if kind == "drift" else "degradation"
+    trigger = "objective" if missed else "drift" if kind == "drift" else "degradation"
     evidence = {kind: found.model_dump(mode="json")}
     row = insert(episodes).values(project=found.project, state="open", trigger=trigger, **evidence)
     once = row.on_conflict_do_update(
         index_elements=[episodes.c.project],
         index_where=sa.text("state <> 'closed'"),
-        set_={kind: sa.func.coalesce(episodes.c[kind], row.excluded[kind])},
+        set_=_confirm(row, kind, missed=missed),
     )
     with ledger.begin() as connection:
-        over = connection.scalar(_find_closed(found))
+        over = connection.scalar(_find_closed(found, missed=missed))
         if over is not None:
             return int(over)
         episode = int(connection.execute(once.returning(episodes.c.id)).scalar_one())
@@ -44,8 +49,13 @@ def open_episode(ledger: Ledger, found: Evidence) -> int:
 def calm_episode(ledger: Ledger, found: Evidence, *, needed: int) -> int | None:
     """Count a stable window against the episode that its kind of evidence opened; return the number once it is over.
 
+    Evidence begins anew after an alarm, so that drift may be there and not show: a window counts only if it, and those
+    before, speak for health.
+
     :param needed: Stable windows in a row that end an episode, its newest ones.
     """
+    if isinstance(found, DriftReport) and any(one.residue >= 1 for one in found.features):
+        return None
     trigger = "drift" if isinstance(found, DriftReport) else "degradation"
     mine = (episodes.c.project == found.project, episodes.c.state != "closed", episodes.c.trigger == trigger)
     with ledger.begin() as connection:
@@ -125,10 +135,12 @@ def claim_episode(connection: sa.Connection, episode: int, run: str) -> bool:
     return connection.execute(mine.values(state="requested", answered_by=run)).rowcount == 1
 
 
-def release_episode(ledger: Ledger, episode: int) -> None:
-    """Give a claimed episode back: nothing came of its answer."""
+def release_episode(ledger: Ledger, episode: int, run: str) -> None:
+    """Give an episode back that a run has claimed: nothing came of its answer. What another run claimed since stays."""
     with ledger.begin() as connection:
-        reopen_episode(connection, episode)
+        claimed = sa.select(episodes.c.answered_by).where(episodes.c.id == episode).with_for_update()
+        if connection.scalar(claimed) == run:
+            reopen_episode(connection, episode)
 
 
 def reopen_episode(connection: sa.Connection, episode: int) -> None:
@@ -150,8 +162,15 @@ def close_answered_episode(ledger: Ledger, project: str, outcome: str = "no bett
 
     One that was answered otherwise, such as by an incident, is not over because some candidate was rejected.
     """
-    trained = sa.func.coalesce(episodes.c.decision["action"].as_string(), "retrain") == "retrain"
-    mine = sa.and_(episodes.c.project == project, episodes.c.state == "requested", trained)
+    mine = sa.and_(episodes.c.project == project, episodes.c.state == "requested", _trained)
+    with ledger.begin() as connection:
+        over = _close(connection, mine, outcome)
+    _resolve_incidents(ledger, project, over, outcome)
+
+
+def close_missed_episode(ledger: Ledger, project: str, outcome: str) -> None:
+    """Close the episode of a missed objective: what was promised is kept again, or promised no longer."""
+    mine = sa.and_(episodes.c.project == project, episodes.c.trigger == "objective")
     with ledger.begin() as connection:
         over = _close(connection, mine, outcome)
     _resolve_incidents(ledger, project, over, outcome)
@@ -167,7 +186,26 @@ def _resolve_incidents(ledger: Ledger, project: str, over: list[int], outcome: s
         resolve_key(ledger, project, name_incident(episode), who="monitoring", why=outcome)
 
 
-def _find_closed(found: Evidence) -> sa.Select[Any]:
+def _confirm(row: Insert, kind: str, *, missed: bool) -> dict[str, Any]:
+    """Say what evidence changes of an episode that is not closed.
+
+    Whoever answered it without a training did not know yet that answers are worse, or an objective is missed. Once
+    that is known, the next answer stands.
+    """
+    kept = {kind: sa.func.coalesce(episodes.c[kind], row.excluded[kind])}
+    if kind == "drift":
+        return kept
+    news = episodes.c.trigger != "objective" if missed else episodes.c.performance.is_(None)
+    again = sa.and_(episodes.c.state == "requested", ~_trained, news)
+    return kept | {
+        "trigger": row.excluded.trigger if missed else episodes.c.trigger,
+        "state": sa.case((again, "open"), else_=episodes.c.state),
+        "answered_by": sa.case((again, sa.null()), else_=episodes.c.answered_by),
+        "decision": sa.case((again, sa.null()), else_=episodes.c.decision),
+    }
+
+
+def _find_closed(found: Evidence, *, missed: bool) -> sa.Select[Any]:
     window = sa.and_(
         episode_windows.c.episode == episodes.c.id,
         episode_windows.c.starts_at == found.start,
@@ -175,6 +213,8 @@ def _find_closed(found: Evidence) -> sa.Select[Any]:
         episode_windows.c.confirms,
     )
     closed = sa.and_(episodes.c.project == found.project, episodes.c.state == "closed")
+    if missed:
+        closed = sa.and_(closed, episodes.c.trigger == "objective")
     return sa.select(episodes.c.id).where(window, closed).order_by(episodes.c.id.desc()).limit(1)
 
 

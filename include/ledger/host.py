@@ -32,6 +32,13 @@ def list_samples(ledger: Ledger, since: datetime, points: int = 500) -> list[Hos
     return [HostReport.model_validate(dict(row)) for row in rows]
 
 
+def find_last_sample(ledger: Ledger) -> datetime | None:
+    """Return when the newest sample was taken."""
+    with ledger.begin() as connection:
+        last: datetime | None = connection.scalar(sa.select(sa.func.max(host_samples.c.at)))
+    return last
+
+
 def drop_samples(ledger: Ledger, before: datetime) -> None:
     """Forget the samples before a moment."""
     with ledger.begin() as connection:

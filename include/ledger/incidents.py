@@ -20,7 +20,16 @@ from include.contracts import (
 from include.errors import ArtifactNotFoundError, ContractViolationError
 from include.ledger.database import Ledger
 from include.ledger.tables import corrective_actions, incident_events, incidents
-from include.ledger.troubles import ACKNOWLEDGED, OPEN, RESOLVED, UNRESOLVED, Trouble, record_deed, report_trouble
+from include.ledger.troubles import (
+    ACKNOWLEDGED,
+    OPEN,
+    RESOLVED,
+    UNRESOLVED,
+    Trouble,
+    lock_incident,
+    record_deed,
+    report_trouble,
+)
 
 
 def open_incident(  # noqa: PLR0913 - all of it is what somebody has to know who is woken
@@ -35,19 +44,22 @@ def open_incident(  # noqa: PLR0913 - all of it is what somebody has to know who
     runbook: str,
     owner: str = "",
     evidence: Mapping[str, Any] | None = None,
+    opened_at: datetime | None = None,
     who: str | None = None,
 ) -> int:
     """Open an incident, or find the one of this key that nobody has resolved; return its number.
 
     Reported again, it counts up, keeps the newest evidence, and grows worse where impact and urgency have.
 
+    :param opened_at: Moment with time zone at which it began, where it could not be told then.
     :raises ContractViolationError: kind, impact or urgency is none, or project, key or title is empty.
     """
     told = {"kind": kind, "key": key, "title": title, "impact": impact, "urgency": urgency, "runbook": runbook}
     # An alarm must not be lost for a number that JSON cannot hold.
     seen = json.loads(to_json(dict(evidence or {}), inf_nan_mode="null", fallback=str))
+    about = {"project": project, "owner": owner, "opened_at": opened_at}
     try:
-        trouble = Trouble.model_validate({**told, "project": project, "owner": owner, "evidence": seen})
+        trouble = Trouble.model_validate({**told, **about, "evidence": seen})
     except ValidationError as error:
         raise ContractViolationError(f"this is no incident: {error}") from error
     with ledger.begin() as connection:
@@ -61,7 +73,7 @@ def acknowledge_incident(ledger: Ledger, number: int, *, who: str, why: str = ""
     :raises ContractViolationError: it is resolved already.
     """
     with ledger.begin() as connection:
-        found = _lock(connection, number)
+        found = lock_incident(connection, number)
         if found.state == RESOLVED:
             raise ContractViolationError(f"incident {number} was resolved by {found.resolved_by}; open a new one")
         if found.state == ACKNOWLEDGED:
@@ -78,7 +90,7 @@ def resolve_incident(ledger: Ledger, number: int, *, who: str, why: str, lesson:
     :raises ArtifactNotFoundError: there is none of this number.
     """
     with ledger.begin() as connection:
-        _resolve(connection, _lock(connection, number), who, why, lesson)
+        _resolve(connection, lock_incident(connection, number), who, why, lesson)
 
 
 def resolve_key(ledger: Ledger, project: str, key: str, *, who: str, why: str) -> int | None:
@@ -98,7 +110,7 @@ def escalate_incident(ledger: Ledger, number: int, step: int, *, to: str, why: s
     :param step: Steps taken so far, 0 at first.
     """
     with ledger.begin() as connection:
-        found = _lock(connection, number)
+        found = lock_incident(connection, number)
         if (found.state, found.escalation) != (OPEN, step):
             return False
         _change(connection, number, {"escalation": step + 1, "owner": to})
@@ -116,39 +128,7 @@ def add_note(ledger: Ledger, number: int, *, who: str, what: str, kind: str = "n
     if kind not in {"note", "change"} or not what.strip():
         raise ContractViolationError(f"{kind!r} {what!r} is no line for a timeline; write a `note` or a `change`")
     with ledger.begin() as connection:
-        record_deed(connection, _lock(connection, number), kind, who, what)
-
-
-def add_action(ledger: Ledger, number: int, *, who: str, what: str, owner: str, due: datetime | None = None) -> int:
-    """Note what is to be done so that an incident does not come again; return the action's number.
-
-    :param due: Moment with time zone.
-    :raises ArtifactNotFoundError: there is no incident of this number.
-    """
-    with ledger.begin() as connection:
-        found = _lock(connection, number)
-        row = sa.insert(corrective_actions).values(incident=number, what=what, owner=owner, due=due)
-        action = int(connection.execute(row.returning(corrective_actions.c.id)).scalar_one())
-        until = f", due {due:%Y-%m-%d}" if due else ""
-        record_deed(connection, found, "action", who, f"to do by {owner}{until}: {what}", action=action)
-    return action
-
-
-def finish_action(ledger: Ledger, action: int, *, who: str, why: str = "") -> None:
-    """Note that a corrective action is done; finishing it again changes nothing.
-
-    :raises ArtifactNotFoundError: there is none of this number.
-    """
-    with ledger.begin() as connection:
-        wanted = sa.select(corrective_actions).where(corrective_actions.c.id == action).with_for_update()
-        found = connection.execute(wanted).first()
-        if found is None:
-            raise ArtifactNotFoundError(f"the ledger knows no corrective action {action}")
-        if found.done_at is None:
-            done = sa.update(corrective_actions).where(corrective_actions.c.id == action)
-            connection.execute(done.values(done_at=sa.func.now()))
-            said = f"done: {found.what}" + (f"; {why}" if why else "")
-            record_deed(connection, _lock(connection, found.incident), "action", who, said, action=action)
+        record_deed(connection, lock_incident(connection, number), kind, who, what)
 
 
 def find_incident(ledger: Ledger, number: int) -> IncidentReport:
@@ -159,7 +139,7 @@ def find_incident(ledger: Ledger, number: int) -> IncidentReport:
     with ledger.begin() as connection:
         found = _read(connection, sa.select(incidents).where(incidents.c.id == number))
     if not found:
-        raise _unknown(number)
+        raise ArtifactNotFoundError(f"the ledger knows no incident {number}")
     return found[0]
 
 
@@ -197,17 +177,6 @@ def _resolve(connection: sa.Connection, found: sa.Row[Any], who: str, why: str, 
     if lesson and lesson != found.lesson:
         _change(connection, found.id, {"lesson": lesson})
         record_deed(connection, found, "note", who, f"lesson: {lesson}")
-
-
-def _lock(connection: sa.Connection, number: int) -> sa.Row[Any]:
-    found = connection.execute(sa.select(incidents).where(incidents.c.id == number).with_for_update()).first()
-    if found is None:
-        raise _unknown(number)
-    return found
-
-
-def _unknown(number: int) -> ArtifactNotFoundError:
-    return ArtifactNotFoundError(f"the ledger knows no incident {number}")
 
 
 def _change(connection: sa.Connection, number: int, values: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The outbox: what is to be told, and to which channels it has been; nothing is lost or told twice by a kill."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -68,6 +68,14 @@ def find_last_told(ledger: Ledger, project: str, subject: str) -> datetime | Non
     with ledger.begin() as connection:
         last: datetime | None = connection.scalar(sa.select(sa.func.max(notifications.c.recorded_at)).where(mine))
     return last
+
+
+def find_heard(ledger: Ledger, keys: Sequence[str]) -> set[str]:
+    """Return the channels that took at least one of some notifications."""
+    sent = sa.and_(notifications.c.key.in_(keys), deliveries.c.sent_at.is_not(None))
+    both = deliveries.join(notifications, deliveries.c.notification == notifications.c.id)
+    with ledger.begin() as connection:
+        return set(connection.scalars(sa.select(deliveries.c.channel).select_from(both).where(sent)))
 
 
 def deliver_once(ledger: Ledger, number: int, channel: str, send: Callable[[], bool]) -> bool:

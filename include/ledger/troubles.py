@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue
 from sqlalchemy.dialects.postgresql import insert
 
 from include.contracts import Contract, IncidentKind, Level, RolloutRef
+from include.errors import ArtifactNotFoundError
 from include.ledger.audit import append_entry, name_user
 from include.ledger.changes import list_changes
 from include.ledger.severity import SEVERITIES, rate_severity
@@ -30,6 +31,7 @@ class Trouble(Contract):
     runbook: str = Field(description="Page of the documentation, with its anchor.")
     owner: str = ""
     evidence: dict[str, JsonValue] = Field(default={}, description="What was seen.")
+    opened_at: datetime | None = Field(default=None, description="When it began; now, where it is told as it begins.")
 
 
 def report_trouble(connection: sa.Connection, trouble: Trouble, who: str | None) -> int:
@@ -42,7 +44,8 @@ def report_trouble(connection: sa.Connection, trouble: Trouble, who: str | None)
     if found.seen > 1:
         _count_up(connection, found, trouble, who)
         return int(found.id)
-    record_deed(connection, found, "opened", who, trouble.title, severity=found.severity, evidence=trouble.evidence)
+    seen = {"severity": found.severity, "evidence": trouble.evidence}
+    record_deed(connection, found, "opened", who, trouble.title, at=found.opened_at, **seen)
     changes = list_changes(connection, trouble.project, found.opened_at, trouble.kind)
     for rank, change in enumerate(changes, start=1):
         _append(connection, found.id, "change", who, f"suspect {rank}: {change.describe(found.opened_at)}", change.at)
@@ -66,12 +69,33 @@ def report_rollback(connection: sa.Connection, rollout: RolloutRef, reasons: lis
     report_trouble(connection, trouble, who)
 
 
+def lock_incident(connection: sa.Connection, number: int) -> sa.Row[Any]:
+    """Hold an incident's row until the transaction ends.
+
+    :raises ArtifactNotFoundError: there is none of this number.
+    """
+    found = connection.execute(sa.select(incidents).where(incidents.c.id == number).with_for_update()).first()
+    if found is None:
+        raise ArtifactNotFoundError(f"the ledger knows no incident {number}")
+    return found
+
+
 def record_deed(
-    connection: sa.Connection, incident: sa.Row[Any], kind: str, who: str | None, what: str, **facts: Any
+    connection: sa.Connection,
+    incident: sa.Row[Any],
+    kind: str,
+    who: str | None,
+    what: str,
+    *,
+    at: datetime | None = None,
+    **facts: Any,
 ) -> None:
-    """Write what was done about an incident onto its timeline and the audit chain; the caller holds its row."""
+    """Write what was done about an incident onto its timeline and the audit chain; the caller holds its row.
+
+    :param at: Moment on the timeline, where it is not now.
+    """
     who = who or name_user()
-    _append(connection, incident.id, kind, who, what)
+    _append(connection, incident.id, kind, who, what, at)
     facts = {"deed": kind, "key": incident.key, **facts}
     append_entry(connection, incident.project, "incident", f"incident {incident.id}", who=who, why=what, **facts)
 
@@ -79,10 +103,10 @@ def record_deed(
 def _insert(connection: sa.Connection, trouble: Trouble) -> sa.Row[Any]:
     """Write the first report, or count up where another was first at the same moment."""
     row = insert(incidents).values(
-        **trouble.model_dump(),
+        **trouble.model_dump(exclude={"opened_at"}),
         severity=rate_severity(trouble.impact, trouble.urgency),
         state=OPEN,
-        opened_at=sa.func.now(),
+        opened_at=trouble.opened_at or sa.func.now(),
         escalation=0,
         seen=1,
         lesson="",

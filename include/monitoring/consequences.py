@@ -5,7 +5,7 @@ import logging
 from include.contracts import Level, Objective, ObjectiveReport, PerformanceReport
 from include.errors import ArtifactNotFoundError, ContractViolationError
 from include.ledger import Ledger
-from include.ledger.episodes import open_episode
+from include.ledger.episodes import close_missed_episode, open_episode
 from include.ledger.freezes import freeze_rollouts, lift_freeze, list_freezes
 from include.ledger.incidents import find_unresolved, open_incident, resolve_key
 from include.ledger.objectives import forget_objectives, list_objectives, record_objective
@@ -47,8 +47,7 @@ def settle_objective(
                 project, report, ledger, f"the error budget of {report.objective} is used up, incident {number}", newest
             )
     elif report.verdict not in BAD and before in BAD:
-        resolve_key(ledger, project.name, key, who=WATCHER, why=report.summary)
-        _thaw(project.name, key, ledger, report.summary)
+        _end(project.name, report.objective, ledger, report.summary)
     record_objective(ledger, report)
 
 
@@ -57,9 +56,7 @@ def drop_unpromised(project: Project, ledger: Ledger) -> None:
     promised = set(project.monitoring.objectives.targets)
     for one in list_objectives(ledger, project.name):
         if one.objective not in promised:
-            key, why = f"slo/{one.objective}", "it is promised no longer"
-            resolve_key(ledger, project.name, key, who=WATCHER, why=why)
-            _thaw(project.name, key, ledger, why)
+            _end(project.name, one.objective, ledger, "it is promised no longer")
     forget_objectives(ledger, project.name, promised)
 
 
@@ -88,7 +85,7 @@ def _act(project: Project, report: ObjectiveReport, ledger: Ledger, why: str, ne
         _roll_back(project.name, ledger, why)
     elif action == "retrain" and newest:
         # An episode that nobody has answered: the next run of monitor_model diagnoses it and asks for the training.
-        open_episode(ledger, newest)
+        open_episode(ledger, newest, missed=True)
 
 
 def _roll_back(project: str, ledger: Ledger, why: str) -> None:
@@ -100,6 +97,14 @@ def _roll_back(project: str, ledger: Ledger, why: str) -> None:
         switch_release(ledger, project, plan.previous, who=WATCHER, why=why)
     except ContractViolationError as error:
         logger.warning("%s is not rolled back: %s", project, error)
+
+
+def _end(project: str, objective: Objective, ledger: Ledger, why: str) -> None:
+    key = f"slo/{objective}"
+    resolve_key(ledger, project, key, who=WATCHER, why=why)
+    _thaw(project, key, ledger, why)
+    if objective == "accuracy":
+        close_missed_episode(ledger, project, why)
 
 
 def _thaw(project: str, cause: str, ledger: Ledger, why: str) -> None:

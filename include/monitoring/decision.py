@@ -9,18 +9,27 @@ MIN_GAIN = 0.01
 
 
 def decide_action(
-    diagnosis: DiagnosisReport, project: Project, performance: PerformanceReport | None = None
+    diagnosis: DiagnosisReport,
+    project: Project,
+    performance: PerformanceReport | None = None,
+    *,
+    missed: bool = False,
 ) -> ActionDecision:
     """Choose what is done about a cause, as `monitoring.actions` of the project file says, and what it should gain.
 
     A training is left out where labels show that the model is about as good as certified, or, while there are none,
     where the diagnosis expects no gain of it.
+
+    :param missed: The project promised more and asked for a training: it is trained unless the source is to be fixed.
     """
     action: Action = getattr(project.monitoring.actions, diagnosis.cause)
     gain = _predict_gain(diagnosis, performance)
     reasons = [f"{diagnosis.name}; monitoring.actions.{diagnosis.cause} says {action}"]
     harmless = _find_harmless(gain, project, performance)
-    if action == "retrain" and harmless:
+    if missed and action != "fix_source":
+        action = "retrain"
+        reasons.append("less accurate than promised; monitoring.objectives.when_exhausted says retrain")
+    elif action == "retrain" and harmless:
         action, gain = "ignore", 0.0
         reasons.append(harmless)
     if action == "recalibrate" and diagnosis.priors:

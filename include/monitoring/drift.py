@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from include.contracts import DriftReport, FeatureDriftReport, ProfileReport
 from include.monitoring.layers import METHODS, Weighed, require_columns, weigh_features
-from include.monitoring.sequence import add_up, evidence_needed, read_history
-from include.monitoring.series import record_drift
+from include.monitoring.sequence import History, add_up, evidence_needed, read_history, wear_off
+from include.monitoring.series import name_drift_page, record_drift
 from include.project import Project
 from include.storage import Store
 from include.storage.parquet import read_table
@@ -41,20 +41,23 @@ def detect_drift(project: Project, profile: ProfileReport, store: Store) -> Drif
     weighed = weigh_features(_read(store, f"{release_address(project.name, profile.release)}/{REFERENCE}"), fresh)
     limit = evidence_needed(len(weighed), project.monitoring.false_alarms_per_quarter)
     hours = history.hours_since(profile.start, profile.end)
-    features = [_judge(one, history.evidence.get(one.feature, 0.0), hours, limit) for one in weighed]
+    features = [_judge(one, history, hours, limit) for one in weighed]
     evidence = max(one.evidence for one in features)
     judged = {"verdict": "drift" if evidence >= limit else "stable", "summary": _summarise(features, fresh.num_rows)}
     report = DriftReport.model_validate(
         {**window, **judged, "features": features, "evidence": evidence, "limit": limit}
     )
+    report = report.model_copy(update={"report": name_drift_page(report)})
     if report.verdict == "drift":
-        report = report.model_copy(update={"report": _publish(report, weighed, store)})
+        _publish(report, weighed, store)
     record_drift(store, report)
     return report
 
 
-def _judge(weighed: Weighed, before: float, hours: float, limit: float) -> FeatureDriftReport:
+def _judge(weighed: Weighed, history: History, hours: float, limit: float) -> FeatureDriftReport:
+    before = history.evidence.get(weighed.feature, 0.0)
     evidence = add_up(before, hours, weighed.log_e)
+    left = wear_off(history.residue.get(weighed.feature, 0.0), limit, weighed.log_e)
     return FeatureDriftReport(
         feature=weighed.feature,
         layer=weighed.layer,
@@ -63,6 +66,7 @@ def _judge(weighed: Weighed, before: float, hours: float, limit: float) -> Featu
         threshold=min(1.0, (before + hours) / limit),
         drifted=evidence >= limit,
         evidence=evidence,
+        residue=limit if evidence >= limit else left,
     )
 
 
@@ -72,15 +76,18 @@ def _read(store: Store, address: str) -> pa.Table:
     return table
 
 
-def _publish(report: DriftReport, weighed: Sequence[Weighed], store: Store) -> str:
-    # Evidently takes seconds to import, and most windows need no page.
+def _publish(report: DriftReport, weighed: Sequence[Weighed], store: Store) -> None:
+    # Evidently takes seconds to import, and most windows need no page of its own.
     from include.monitoring.drift_page import publish_page
 
-    return publish_page(report, weighed, store)
+    publish_page(report, weighed, store)
 
 
 def _summarise(features: Sequence[FeatureDriftReport], predictions: int) -> str:
     drifted = [one.feature for one in sorted(features, key=lambda one: one.p_value) if one.drifted]
+    unsettled = [one.feature for one in features if one.residue >= 1]
+    if not drifted and unsettled:
+        return f"stable, but not shown to be over yet: {', '.join(unsettled[:NAMED])}"
     if not drifted:
         return f"stable: nothing differs by more than it may in {predictions} predictions"
     rest = len(drifted) - NAMED

@@ -9,7 +9,8 @@ import pandas as pd
 
 from include.contracts import DriftReport, FeatureDriftReport
 from include.monitoring.layers import CLASSES, Weighed
-from include.storage import Store, digest_bytes
+from include.monitoring.series import name_drift_page
+from include.storage import Store
 
 os.environ.setdefault("DO_NOT_TRACK", "1")  # read when evidently is imported
 
@@ -30,24 +31,23 @@ TITLES = {
 _FINDINGS: ContextVar[dict[str, FeatureDriftReport]] = ContextVar("findings")
 
 
-def publish_page(report: DriftReport, weighed: Sequence[Weighed], store: Store) -> str:
-    """Publish the page and the result of a window; return the page's address.
+def publish_page(report: DriftReport, weighed: Sequence[Weighed], store: Store) -> None:
+    """Publish the page and the result of a window, where its report says that the page is.
 
-    Only the newest pages stay; every result does.
+    Only the newest pages stay; every result does. Without its page, a window is shown by the web server as it was
+    recorded.
     """
-    content = report.model_dump_json(exclude={"report"})
-    digest = digest_bytes(content.encode()).removeprefix("sha256:")[:16]
-    folder = f"{report.project}/reports/drift"
-    address = f"{folder}/{report.end:%Y%m%dT%H%M%S}-{digest}"
+    address = name_drift_page(report)
+    folder = address.rpartition("/")[0]
     # Evidently numbers its charts at random: the address is made of the inputs, and the first page stays.
-    if not store.exists(f"{address}/{PAGE}"):
-        snapshot = render(report, weighed)
-        store.write(f"{address}/{RESULT}", snapshot.json().encode())
-        store.write(f"{address}/{PAGE}", snapshot.get_html_str(as_iframe=False).encode())
-        for old in sorted(store.list(folder, f"*/{PAGE}"))[:-PAGES]:
-            if not old.startswith(address):
-                store.remove(old)
-    return f"{address}/{PAGE}"
+    if store.exists(address):
+        return
+    snapshot = render(report, weighed)
+    store.write(f"{folder}/{RESULT}", snapshot.json().encode())
+    store.write(address, snapshot.get_html_str(as_iframe=False).encode())
+    for old in sorted(store.list(folder.rpartition("/")[0], f"*/{PAGE}"))[:-PAGES]:
+        if old != address:
+            store.remove(old)
 
 
 def render(report: DriftReport, weighed: Sequence[Weighed]) -> Snapshot:

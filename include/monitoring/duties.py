@@ -113,7 +113,7 @@ class Duties:
         policies = {project.name: project.monitoring.notify for project in self._projects}
         # What is the matter with the platform concerns everybody.
         policies[PLATFORM] = NotifyPolicy(tags=tuple({tag for one in policies.values() for tag in one.tags}))
-        queue_incidents(self._ledger, policies, self._told, now)
+        queue_incidents(self._ledger, policies, self._told, now, self._settings.airflow_page)
         deliver_due(self._ledger, lambda: self.channels, policies, now)
 
     def prune(self, now: datetime) -> None:

@@ -1,5 +1,7 @@
 """Episodes: many windows may confirm that the world differs, one answer follows. Light: a trigger imports this."""
 
+from datetime import datetime
+
 from include.contracts import ActionDecision, DiagnosisReport, DriftReport, EpisodeReport, PerformanceReport
 from include.ledger import Ledger
 from include.ledger.episodes import (
@@ -8,6 +10,7 @@ from include.ledger.episodes import (
     calm_episode,
     find_open_episode,
     find_unclosed_episode,
+    list_episodes,
     name_incident,
     open_episode,
     record_action,
@@ -32,11 +35,16 @@ def record_window(project: Project, found: DriftReport | PerformanceReport, ledg
     return None
 
 
-def find_drift(project: str, ledger: Ledger, *, answered: bool = False) -> EpisodeReport | None:
+def find_drift(
+    project: str, ledger: Ledger, *, answered: bool = False, since: datetime | None = None
+) -> EpisodeReport | None:
     """Return the episode that nobody has answered yet.
 
     :param answered: Also one that was: a person wants to answer it anew.
+    :param since: Instead, the newest that opened from here on, whatever has become of it.
     """
+    if since:
+        return next((one for one in list_episodes(ledger, project, 1) if one.opened_at >= since), None)
     return (find_unclosed_episode if answered else find_open_episode)(ledger, project)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from include.contracts import FeatureProfileReport
 from include.predictions import STATISTICS
 
+PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 NUMBERS = (*STATISTICS, "bytes", "confidence", "ood", "latency_ms")
 # Of the probabilities, in bits: 0 where the model is sure.
 UNCERTAINTY = "uncertainty"
@@ -19,6 +20,12 @@ def describe_features(window: pa.Table) -> tuple[FeatureProfileReport, ...]:
     """Summarise every number that a window has values of."""
     columns = {name: _read(window[name]) for name in NUMBERS} | {UNCERTAINTY: _measure_uncertainty(window)}
     return tuple(_summarise(name, values) for name, values in columns.items() if len(values))
+
+
+def describe_latencies(window: pa.Table) -> dict[str, float]:
+    """Return percentiles, by name; none where no time was measured."""
+    latencies = pc.quantile(window["latency_ms"], q=list(PERCENTILES.values())).to_pylist()
+    return {name: value for name, value in zip(PERCENTILES, latencies, strict=True) if value is not None}
 
 
 def share_values(column: pa.ChunkedArray) -> dict[str, float]:

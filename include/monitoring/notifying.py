@@ -8,12 +8,13 @@ from functools import partial
 from include.contracts import IncidentReport
 from include.errors import ArtifactNotFoundError
 from include.ledger import Ledger
+from include.ledger.changes import PLATFORM
 from include.ledger.incidents import find_incident, list_incidents
 from include.ledger.notifications import (
     Notification,
     deliver_once,
+    find_heard,
     find_last_told,
-    find_notification,
     list_due,
     postpone,
     queue_notification,
@@ -28,6 +29,8 @@ MOST_INCIDENTS = 200
 RECENT = timedelta(days=1)
 SOONEST, LATEST, GIVEN_UP = timedelta(seconds=15), timedelta(hours=1), timedelta(days=1)
 TOLD = "told"
+# Where the plugin mounts its pages, below Airflow's address.
+PAGES = "/windhover"
 
 logger = logging.getLogger(__name__)
 
@@ -49,21 +52,24 @@ class Told:
         self._keys.discard(key)
 
 
-def queue_incidents(ledger: Ledger, policies: Mapping[str, NotifyPolicy], told: Told, now: datetime) -> None:
+def queue_incidents(
+    ledger: Ledger, policies: Mapping[str, NotifyPolicy], told: Told, now: datetime, airflow: str = ""
+) -> None:
     """Put what has happened to incidents into the outbox: opened, grown worse, handed on, resolved.
 
     :param policies: By project; what concerns none of them follows the defaults.
     :param now: Moment with time zone.
+    :param airflow: Airflow's address for people, so that they find the runbook; nothing where it is not known.
     """
     for incident in list_incidents(ledger, None, MOST_INCIDENTS, unresolved=True):
         policy = policies.get(incident.project, NotifyPolicy())
         if SEVERITIES.index(incident.severity) <= SEVERITIES.index(policy.least):
             steps = [incident.severity] + ([f"step {incident.escalation}"] if incident.escalation else [])
             for step in steps:
-                _queue(ledger, incident, step, policy, told, now)
+                _queue(ledger, incident, step, policy, told, now, airflow)
     for incident in list_incidents(ledger, None, MOST_INCIDENTS):
         if incident.resolved_at and now - incident.resolved_at < RECENT and _was_told(ledger, incident, told):
-            _queue(ledger, incident, "resolved", policies.get(incident.project, NotifyPolicy()), told, now)
+            _queue(ledger, incident, "resolved", policies.get(incident.project, NotifyPolicy()), told, now, airflow)
 
 
 def deliver_due(
@@ -79,15 +85,29 @@ def deliver_due(
     return sum(_deliver(ledger, one, opened, policies.get(one.project, NotifyPolicy()), now, silent) for one in due)
 
 
+def say_where(project: str, runbook: str, airflow: str) -> str:
+    """Write where the runbook and the project's page are: what can be opened on a phone, where that is known."""
+    if not airflow:
+        return f"runbook: {runbook}"
+    page = "overview" if project == PLATFORM else f"overview/{project}"
+    return f"runbook: {airflow}{PAGES}/{runbook}\npage: {airflow}{PAGES}/{page}"
+
+
 def _queue(
-    ledger: Ledger, incident: IncidentReport, step: str, policy: NotifyPolicy, told: Told, now: datetime
+    ledger: Ledger,
+    incident: IncidentReport,
+    step: str,
+    policy: NotifyPolicy,
+    told: Told,
+    now: datetime,
+    airflow: str,
 ) -> None:
     key = _name(incident.id, step)
     if not told.is_new(key):
         return
     try:
         due = _find_due(ledger, incident, policy, now, again=step in SEVERITIES)
-        title, body = _write(incident, step, key)
+        title, body = _write(incident, step, key, airflow)
         queue_notification(
             ledger,
             key=key,
@@ -121,11 +141,16 @@ def _was_told(ledger: Ledger, incident: IncidentReport, told: Told) -> bool:
     if not told.is_new(f"{_name(incident.id, 'resolved')}?"):
         return False
     try:
-        found = [find_notification(ledger, _name(incident.id, severity)) for severity in SEVERITIES]
+        return bool(_find_heard(ledger, incident))
     except Exception:
         told.forget(f"{_name(incident.id, 'resolved')}?")
         raise
-    return any(one is not None and one.outcome == TOLD for one in found)
+
+
+def _find_heard(ledger: Ledger, incident: IncidentReport) -> set[str]:
+    """Return the channels that heard of an incident while it lasted; another one that fails must not hide them."""
+    steps = [*SEVERITIES, *(f"step {number}" for number in range(1, incident.escalation + 1))]
+    return find_heard(ledger, [_name(incident.id, step) for step in steps])
 
 
 def _find_incident(ledger: Ledger, one: Notification) -> IncidentReport | None:
@@ -146,12 +171,10 @@ def _deliver(
 ) -> bool:
     incident = _find_incident(ledger, one)
     if incident and incident.resolved_at and not one.key.endswith("/resolved"):
-        settle(ledger, one.id, "it had ended before it was told")
+        settle(ledger, one.id, "it had ended before all were told")
         return False
-    concerned = {*policy.tags, *([incident.owner] if incident else [])}
-    wanted = [channel for channel in channels if not channel.tags or channel.tags & concerned]
     done = []
-    for channel in wanted:
+    for channel in _choose(ledger, one, incident, channels, policy):
         # One that takes nothing may cost its time once a look, not once a notice.
         send = partial(_send, channel, one)
         done.append(channel.name not in silent and deliver_once(ledger, one.id, channel.name, send))
@@ -168,6 +191,18 @@ def _deliver(
     return bool(done) and all(done)
 
 
+def _choose(
+    ledger: Ledger, one: Notification, incident: IncidentReport | None, channels: list[Channel], policy: NotifyPolicy
+) -> list[Channel]:
+    """Return the channels that a notice is for; an end is for those that heard of the beginning."""
+    heard = _find_heard(ledger, incident) if incident and one.key.endswith("/resolved") else set()
+    concerned = {*policy.tags, *([incident.owner] if incident else [])}
+    # A channel whose password was changed meanwhile goes by another name.
+    return [channel for channel in channels if channel.name in heard] or [
+        channel for channel in channels if not channel.tags or channel.tags & concerned
+    ]
+
+
 def _send(channel: Channel, one: Notification) -> bool:
     try:
         return channel.send(one.title, one.body, one.severity)
@@ -181,7 +216,7 @@ def _name(incident: int, step: str) -> str:
     return f"incident/{incident}/{step}"
 
 
-def _write(incident: IncidentReport, step: str, key: str) -> tuple[str, str]:
+def _write(incident: IncidentReport, step: str, key: str, airflow: str) -> tuple[str, str]:
     state = "resolved" if step == "resolved" else incident.severity
     handed = f", {step} of its path" if step.startswith("step") else ""
     said = incident.evidence.get("summary") or incident.evidence.get("said") or ""
@@ -194,7 +229,7 @@ def _write(incident: IncidentReport, step: str, key: str) -> tuple[str, str]:
         f"resolved: {incident.resolved_at:%Y-%m-%d %H:%M} UTC by {incident.resolved_by}"
         if incident.resolved_at
         else "",
-        f"runbook: {incident.runbook}",
+        say_where(incident.project, incident.runbook, airflow),
         f"reference: {key}",
     ]
     return f"[{state}] {incident.project}: {incident.title}", "\n".join(line for line in lines if line)

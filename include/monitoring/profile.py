@@ -10,14 +10,13 @@ import pyarrow.parquet as pq
 
 from include.contracts import ProfileReport
 from include.monitoring.changes import describe_changes
-from include.monitoring.features import describe_features, share_values
+from include.monitoring.features import describe_features, describe_latencies, share_values
 from include.monitoring.series import read_series, record_profile
 from include.monitoring.slices import describe_slices
 from include.predictions import compact_closed_days, read_predictions
 from include.project import Project
 from include.storage import Store, digest_bytes
 
-PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 # Further back, no window is the one before.
 MEMORY = timedelta(days=7)
 
@@ -76,7 +75,10 @@ def _choose(rows: pa.Table) -> pa.Table:
         pc.or_(pc.is_null(rows["predicted"]), pc.is_in(rows["variant"], pa.array(["candidate"]))),
     )
     window = rows.filter(pc.invert(pc.or_(other, silent)))
-    return window.filter(pc.equal(window["release"], window["release"][-1])) if window.num_rows else window
+    # Where the release in service fails, the one before answers, and is not what the window is about.
+    own = window.filter(pc.or_(pc.is_in(window["answered_by"], pa.array(["champion"])), pc.is_null(window["failed"])))
+    releases = (own if own.num_rows else window)["release"]
+    return window.filter(pc.equal(window["release"], releases[-1])) if window.num_rows else window
 
 
 def _describe_requests(rows: pa.Table, length: timedelta) -> dict[str, Any]:
@@ -90,10 +92,9 @@ def _describe_requests(rows: pa.Table, length: timedelta) -> dict[str, Any]:
 
 
 def _describe_window(window: pa.Table, rows: pa.Table, project: Project, store: Store) -> dict[str, Any]:
-    latencies = pc.quantile(window["latency_ms"], q=list(PERCENTILES.values())).to_pylist()
     return {
         "address": _publish(window, project, store),
-        "latency_ms": dict(zip(PERCENTILES, latencies, strict=True)),
+        "latency_ms": describe_latencies(window),
         "mix": share_values(window["predicted"]),
         "formats": share_values(window["format"]),
         "features": describe_features(window),

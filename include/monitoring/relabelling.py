@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from include.contracts import DriftReport
+from include.contracts import NONE_OF_THESE, DriftReport
 from include.errors import ArtifactNotFoundError, ContractViolationError
+from include.ledger import Ledger
+from include.ledger.episodes import find_episode, name_incident
+from include.ledger.incidents import open_incident
+from include.monitoring.episodes import RUNBOOK
 from include.monitoring.evidence import read_answers, read_labels
 from include.monitoring.observations import read_kept
 from include.predictions import append_rows
@@ -44,6 +48,20 @@ class Choice:
 
     page: str
     requests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What people said of images.
+
+    :ivar labelled: Images they said something of.
+    :ivar none: Of these, the ones that show no class of the project.
+    :ivar wrong: Of the others, the ones whose answer was another.
+    """
+
+    labelled: int
+    none: int
+    wrong: int
 
 
 def choose_images(project: Project, episode: int, drift: DriftReport, store: Store, count: int) -> Choice:
@@ -95,17 +113,19 @@ def choose_rows(rows: pa.Table, count: int) -> NDArray[np.int64]:
     return np.array(sorted(filled, key=lambda row: -unsure[row]), dtype=np.int64)
 
 
-def record_labels(project: Project, labels: Mapping[str, str], store: Store) -> int:
-    """Add the labels that people gave, class by request, to the feedback; return how many.
+def record_labels(project: Project, said: Mapping[str, str], drift: DriftReport, store: Store) -> Labelling:
+    """Add the labels that people gave, class by request, to the feedback; hold them against the window's answers.
 
-    Handed in again, they are still the same labels of the same requests.
+    Handed in again, they are still the same labels of the same requests. Images of none of the classes are counted;
+    there is no label for them.
 
     :raises ContractViolationError: one is no class of the project.
     """
-    wrong = sorted({repr(label) for label in labels.values()} - {repr(name) for name in project.classes})
-    if wrong:
+    labels = {request_id: label for request_id, label in said.items() if label != NONE_OF_THESE}
+    strange = sorted({repr(label) for label in labels.values()} - {repr(name) for name in project.classes})
+    if strange:
         raise ContractViolationError(
-            f"{', '.join(wrong)} is no class of {project.name}; classes are {', '.join(project.classes)}"
+            f"{', '.join(strange)} is no class of {project.name}; classes are {', '.join(project.classes)}"
         )
     now = datetime.now(UTC)
     rows = [
@@ -114,7 +134,37 @@ def record_labels(project: Project, labels: Mapping[str, str], store: Store) -> 
     ]
     content = json.dumps(sorted(labels.items())).encode()
     append_rows(store, "feedback", f"people-{digest_bytes(content).removeprefix('sha256:')[:16]}", rows)
-    return len(rows)
+    given = read_answers(project, drift, store)
+    answers = dict(zip(given["request_id"].to_pylist(), given["predicted"].to_pylist(), strict=True))
+    wrong = sum(answers.get(request_id, label) != label for request_id, label in labels.items())
+    return Labelling(len(said), len(said) - len(labels), wrong)
+
+
+def report_labels(project: Project, episode: int, found: Labelling, shown: int, ledger: Ledger, run: str) -> int | None:
+    """Tell the project's owner, by an incident, what people said of the images of an episode; return its number.
+
+    None where the episode is over: nothing is left to do about it.
+
+    :param shown: Images that they were asked about.
+    """
+    if find_episode(ledger, episode).state == "closed":
+        return None
+    images = f"{found.labelled} of {shown} images of episode {episode} were labelled"
+    answers = f"{found.wrong} of {found.labelled - found.none} answers wrong"
+    summary = f"{images}: {found.none} none of the classes, {answers}"
+    return open_incident(
+        ledger,
+        project.name,
+        kind="drift",
+        key=name_incident(episode),
+        title=summary,
+        impact="medium",
+        urgency="medium",
+        runbook=RUNBOOK,
+        owner=project.owner,
+        evidence={"summary": summary, **asdict(found)},
+        who=run,
+    )
 
 
 def _publish(

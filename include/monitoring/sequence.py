@@ -32,6 +32,7 @@ class History:
     """What earlier looks at the same release have left.
 
     :ivar evidence: Of each feature, since the last alarm.
+    :ivar residue: Of each feature, what is left of the evidence that it last alarmed with.
     :ivar looks: Start and end of each window that was counted.
     :ivar latest: What the last of them found that has answers in common with this one.
     """
@@ -39,6 +40,7 @@ class History:
     evidence: Mapping[str, float] = field(default_factory=dict)
     looks: tuple[tuple[datetime, datetime], ...] = ()
     latest: DriftReport | None = None
+    residue: Mapping[str, float] = field(default_factory=dict)
 
     def is_new(self, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
         """Tell which answers no look has counted.
@@ -64,9 +66,11 @@ def read_history(store: Store, profile: ProfileReport) -> History:
     earlier.sort(key=lambda report: (report.end, report.start))
     looks = tuple((report.start, report.end) for report in earlier)
     latest = next((report for report in reversed(earlier) if report.end > profile.start), None)
-    if not earlier or earlier[-1].verdict == "drift":
-        return History(looks=looks, latest=latest)
-    return History({feature.feature: feature.evidence for feature in earlier[-1].features}, looks, latest)
+    features = earlier[-1].features if earlier else ()
+    residue = {feature.feature: feature.residue for feature in features}
+    if earlier and earlier[-1].verdict == "drift":
+        return History({}, looks, latest, residue)
+    return History({feature.feature: feature.evidence for feature in features}, looks, latest, residue)
 
 
 def add_up(before: float, hours: float, log_e: float) -> float:
@@ -76,6 +80,14 @@ def add_up(before: float, hours: float, log_e: float) -> float:
         return 0.0
     wealth = math.log(stake) + log_e
     return CEILING if wealth >= math.log(CEILING) else math.exp(wealth)
+
+
+def wear_off(residue: float, limit: float, log_e: float) -> float:
+    """Return what a window leaves of the evidence of an alarm, which was the limit.
+
+    Below 1, the windows since then speak for health as much as those before had to speak against it.
+    """
+    return min(limit, add_up(residue, 0.0, log_e))
 
 
 def evidence_needed(features: int, false_alarms_per_quarter: float) -> float:

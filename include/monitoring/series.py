@@ -6,8 +6,9 @@ holds its lines was written, so that neither a kill nor a second writer loses an
 
 import contextlib
 import math
+import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
@@ -20,6 +21,9 @@ Report = ProfileReport | DriftReport | PerformanceReport
 PROFILE, DRIFT, PERFORMANCE = "profile", "drift", "performance"
 # A reader that lost a race against a fold lists again; it would have to lose every time.
 ATTEMPTS = 10
+# A window by count begins where the last one ended that a profile of the week before knows.
+LONGEST_WINDOW = timedelta(days=8)
+DRIFT_PAGE = re.compile(r"([a-z][a-z0-9_]*)/reports/drift/(20\d{6}T\d{6})-[0-9a-f]{16}/index\.html")
 
 
 class _Line(NamedTuple):
@@ -66,6 +70,26 @@ def read_performance_series(
     ]
 
 
+def name_drift_page(report: DriftReport) -> str:
+    """Return the address of the page of a window's drift, made of its content."""
+    digest = digest_bytes(report.model_dump_json(exclude={"report"}).encode()).removeprefix("sha256:")[:16]
+    return f"{report.project}/reports/drift/{report.end.astimezone(UTC):%Y%m%dT%H%M%S}-{digest}/index.html"
+
+
+def find_drift(store: Store, address: str) -> DriftReport | None:
+    """Find what was recorded of the window whose page has an address; None where nothing was, or came out anew."""
+    named = DRIFT_PAGE.fullmatch(address)
+    if named is None:
+        return None
+    try:
+        end = datetime.strptime(named[2], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    lines = _read(store, named[1], DRIFT, end - LONGEST_WINDOW, None, until=end)
+    reports = (DriftReport.model_validate_json(content) for content in reversed(lines))
+    return next((report for report in reports if report.report == address), None)
+
+
 def _record(store: Store, kind: str, report: Report) -> None:
     start, end = (moment.astimezone(UTC) for moment in (report.start, report.end))
     line = _Line(_format(start), _format(end), _format(datetime.now(UTC)), report.model_dump_json())
@@ -74,10 +98,13 @@ def _record(store: Store, kind: str, report: Report) -> None:
     _fold_closed_days(store, folder)
 
 
-def _read(store: Store, project: str, kind: str, since: datetime, at_most: int | None) -> list[str]:
+def _read(
+    store: Store, project: str, kind: str, since: datetime, at_most: int | None, until: datetime | None = None
+) -> list[str]:
     folder, since = _folder(project, kind), since.astimezone(UTC)
+    last = f"{until:%Y-%m-%d}" if until else "9999"
     for _ in range(ATTEMPTS):
-        addresses = [one for one in _list(store, folder) if _day_of(one) >= f"{since:%Y-%m-%d}"]
+        addresses = [one for one in _list(store, folder) if f"{since:%Y-%m-%d}" <= _day_of(one) <= last]
         with contextlib.suppress(ArtifactNotFoundError):
             lines = [line for line in _read_lines(store, addresses) if line.start >= _format(since)]
             return [line.content for line in _thin(lines, at_most)]

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from include.contracts import SliceProfileReport
 from include.errors import ArtifactNotFoundError
+from include.monitoring.features import describe_features, describe_latencies, share_values
 from include.project import Project
 from include.storage import Store
 from include.storage.parquet import read_table
 from include.vision.releases import REFERENCE, release_address
 
 BANDS = 3
+# Digits of what is kept of each slice: the series has many of them, and more would tell nothing.
+DIGITS = 4
 # What a project may declare and an answer without a label has.
 MEASURED = ("brightness", "size")
 
@@ -43,12 +46,17 @@ def _describe(name: str, rows: pa.Table, names: Names) -> Iterator[SliceProfileR
     for value in np.unique(names[names != ""]):
         chosen = names == value
         known = confidence[chosen & np.isfinite(confidence)]
+        part = rows.filter(pa.array(chosen))
         yield SliceProfileReport(
             slice=name,
             value=str(value),
             predictions=int(chosen.sum()),
             confidence=float(known.mean()) if len(known) else None,
             abstained=float(abstained[chosen].mean()),
+            failed=part.num_rows - part["failed"].null_count,
+            latency_ms=_round(describe_latencies(part)),
+            mix=_round(share_values(part["predicted"])),
+            means=_round({one.feature: one.mean for one in describe_features(part)}),
         )
 
 
@@ -76,6 +84,10 @@ def _name_bands(known: NDArray[np.float64], found: NDArray[np.float64]) -> Names
     shown = [f"{edge:.3g}" for edge in edges]
     between = [f"{low} to {high}" for low, high in pairwise(shown)]
     return np.array([f"up to {shown[0]}", *between, f"above {shown[-1]}"])[np.searchsorted(edges, found)]
+
+
+def _round(values: dict[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.{DIGITS}g}") for name, value in values.items()}
 
 
 def _to_names(column: pa.ChunkedArray) -> Names:

@@ -15,6 +15,7 @@ from include.ledger.leases import take_lease
 from include.monitoring.channels import tell_at_once
 from include.monitoring.consequences import WATCHER
 from include.monitoring.duties import Duties
+from include.monitoring.notifying import say_where
 from include.monitoring.services import MISSES
 from include.settings import Settings
 from include.storage import write_atomically
@@ -25,6 +26,7 @@ LEASE_SECONDS = 120
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 LOOK = timedelta(0)
 LEDGER_KEY = "service/ledger"
+RUNBOOK = "docs/runbook.md#postgresql-down"
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class Watcher:
         # The same after a restart, so that a watcher that was killed goes on at once.
         self._holder = f"{socket.gethostname()}:{settings.home}"
         self._duties = Duties(settings, ledger)
+        self._airflow = settings.airflow_page
         self._plan: tuple[tuple[Callable[[datetime], None], timedelta], ...] = (
             (self._duties.read_projects, MINUTE),
             (self._duties.ask, LOOK),
@@ -116,7 +119,8 @@ class Watcher:
         self._lost_at = now
         logger.error("the ledger is away: no incident is opened, and no objective measured, until it answers again")
         said = self._trouble.get("lease", "")
-        body = f"{said}\nsince: {now:%Y-%m-%d %H:%M} UTC\nrunbook: docs/runbook.md#postgresql-down"
+        where = say_where(PLATFORM, RUNBOOK, self._airflow)
+        body = f"{said}\nsince: {now:%Y-%m-%d %H:%M} UTC\n{where}"
         self._tell(f"[critical] {PLATFORM}: the ledger does not answer", body, now)
 
     def _note_ledger_is_back(self, now: datetime) -> None:
@@ -137,8 +141,9 @@ class Watcher:
             title=f"the ledger did not answer for {minutes:.0f} minutes",
             impact="high",
             urgency="high",
-            runbook="docs/runbook.md#postgresql-down",
+            runbook=RUNBOOK,
             evidence={"summary": f"away since {lost_at.isoformat()}"},
+            opened_at=lost_at,
             who=WATCHER,
         )
         resolve_key(self._ledger, PLATFORM, LEDGER_KEY, who=WATCHER, why="it answers again")

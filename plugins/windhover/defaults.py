@@ -24,28 +24,19 @@ RETRY_UNLESS_PERMANENT = ExceptionRetryPolicy(
     ]
 )
 
-# Against its own last runs: one that asks people for labels or approval takes days, and is not late for that.
-LATE_RUN = DeadlineAlert(
-    reference=DeadlineReference.AVERAGE_RUNTIME(max_runs=10, min_runs=3),
-    interval=timedelta(hours=6),
-    callback=AsyncCallback(
-        WindhoverNotifier,
-        kwargs={
-            "what": "takes 6 hours longer than its last ten runs did",
-            "kind": "late_run",
-            "runbook": "docs/runbook.md#late-run",
-        },
-    ),
-)
+LATE_HOURS = 6
 
 
-def dag_defaults(project: Project, **overrides: Any) -> dict[str, Any]:
-    """Return the arguments every DAG of a project starts from."""
+def dag_defaults(project: Project, *, people_hours: float = 0, **overrides: Any) -> dict[str, Any]:
+    """Return the arguments every DAG of a project starts from.
+
+    :param people_hours: How long a run may wait for people, which makes it none that is late.
+    """
     return {
         "start_date": datetime(2020, 1, 1, tzinfo=UTC),
         "catchup": False,
         "max_active_runs": 4,
-        "deadline": LATE_RUN,
+        "deadline": _expect_end(project, LATE_HOURS + people_hours),
         "render_template_as_native_obj": True,
         "default_args": {
             "owner": project.owner,
@@ -59,6 +50,24 @@ def dag_defaults(project: Project, **overrides: Any) -> dict[str, Any]:
         },
         **overrides,
     }
+
+
+def _expect_end(project: Project, hours: float) -> DeadlineAlert:
+    """Hold a run against the last ones; most of those asked nobody, so that the wait for people is not among theirs."""
+    return DeadlineAlert(
+        reference=DeadlineReference.AVERAGE_RUNTIME(max_runs=10, min_runs=3),
+        interval=timedelta(hours=hours),
+        callback=AsyncCallback(
+            WindhoverNotifier,
+            kwargs={
+                "what": f"takes {hours:g} hours longer than its last ten runs did",
+                "kind": "late_run",
+                "runbook": "docs/runbook.md#late-run",
+                "project": project.name,
+                "owner": project.owner,
+            },
+        ),
+    )
 
 
 def load_valid_projects() -> list[Project]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,9 @@ class WindhoverNotifier(BaseNotifier):
     """Open an incident about a run, of which the watcher tells people: a callback, or a deadline's, of any DAG.
 
     :param what: What is the matter with the run, such as `is late`.
+    :param project: Whose incident it is; empty: what stands before the dot in the DAG's name. Where that is no name for
+        a project, the incident is the platform's.
+    :param owner: Whose it is at first: the channels tagged with that name are told.
     """
 
     def __init__(
@@ -120,6 +124,8 @@ class WindhoverNotifier(BaseNotifier):
         impact: "Level" = "medium",
         urgency: "Level" = "medium",
         runbook: str = "docs/runbook.md#any-task",
+        project: str = "",
+        owner: str = "",
         context: "Context | None" = None,
     ) -> None:
         super().__init__(context)
@@ -128,6 +134,8 @@ class WindhoverNotifier(BaseNotifier):
         self.impact = impact
         self.urgency = urgency
         self.runbook = runbook
+        self.project = project
+        self.owner = owner
 
     def notify(self, context: "Context") -> None:
         """Open it, or count it up."""
@@ -137,16 +145,17 @@ class WindhoverNotifier(BaseNotifier):
         # A deadline outlives a run that failed, and a backfill may take as long as it likes.
         if self.kind == "late_run" and (state in {"success", "failed"} or run_type == "backfill"):
             return
-        project, _, stem = dag_id.rpartition(".")
+        project, stem = _split_name(dag_id, self.project)
         open_incident(
             LedgerHook().open_ledger(),
-            project or dag_id,
+            project,
             kind=self.kind,
             key=f"{self.kind}/{stem}",
             title=f"{stem} {self.what}",
             impact=self.impact,
             urgency=self.urgency,
             runbook=self.runbook,
+            owner=self.owner,
             evidence={"run": run_id, "summary": f"run {run_id} {self.what}"},
             who=f"{dag_id}/{run_id}",
         )
@@ -167,7 +176,23 @@ def _read_run(context: "Context") -> tuple[str, str, str, str]:
 def _locate(context: "Context") -> tuple[str, str, str]:
     """Return the project, the incident's key and the run."""
     run: Any = context["dag_run"]
-    return run.dag_id.partition(".")[0], f"task/{_stem(context)}/{context['task'].task_id}", run.run_id
+    project, stem = _split_name(run.dag_id)
+    return project, f"task/{stem}/{context['task'].task_id}", run.run_id
+
+
+def _split_name(dag_id: str, project: str = "") -> tuple[str, str]:
+    """Return the project of a DAG and its name therein: the whole one, where the project's is not the first part.
+
+    An alarm must not be lost for a name that no project may have: then it is the platform's.
+    """
+    from include.ledger.changes import PLATFORM
+    from include.project import PROJECT_NAME
+
+    first, dot, rest = dag_id.partition(".")
+    project = project or (first if dot else PLATFORM)
+    if not re.fullmatch(PROJECT_NAME, project):
+        project = PLATFORM
+    return project, rest if dot and first == project else dag_id
 
 
 def _describe(context: "Context", error: BaseException | str | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,18 @@ def test_every_form_field_explains_itself(dags, stem):
         assert field.schema.get("type"), name
     if dags[f"digits.{stem}"].schedule is not None:
         params.validate()
+
+
+def test_a_run_that_waits_for_people_has_as_much_longer_before_it_is_late(dags):
+    patient = {"digits.monitor_model": 24, "digits.promote_model": 72}
+    for dag_id, dag in dags.items():
+        assert dag.deadline[0].interval == timedelta(hours=6 + patient.get(dag_id, 0)), dag_id
+
+
+def test_where_nobody_approves_a_promotion_is_late_as_soon_as_any_other_run(tmp_path, monkeypatch):
+    (tmp_path / "leaves.yaml").write_text(SECOND_PROJECT)
+    monkeypatch.setenv("WINDHOVER_PROJECTS", str(tmp_path))
+    assert parse("promote_model")["leaves.promote_model"].deadline[0].interval == timedelta(hours=6)
 
 
 def test_a_second_project_file_makes_a_second_set_of_dags(tmp_path, monkeypatch):

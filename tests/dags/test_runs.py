@@ -135,7 +135,7 @@ def test_a_drifted_window_becomes_one_announced_request(play_run, stages, ledger
     stages.provide("include.monitoring.decision", "override_action", None)
     stages.replace(
         "include.monitoring.decision.decide_action",
-        lambda diagnosis, *_: samples.DECISION.model_copy(update={"episode": diagnosis.episode}),
+        lambda diagnosis, *_, missed: samples.DECISION.model_copy(update={"episode": diagnosis.episode}),
     )
 
     tasks = ["profile_predictions", "detect_drift", "measure_performance", "wait_for_drift", "diagnose_drift"]

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from deploy.errors import StackError
 from deploy.home import LONGEST_SOCKET_PATH, Home, Ports, open_home
+from deploy.parts import shared_environment
 from include.settings import Settings
 
 
@@ -104,3 +105,11 @@ def test_every_location_the_library_reads_is_exported(tmp_path, monkeypatch):
     assert settings.store_uri == str(tmp_path / "store")
     assert settings.mlflow_uri == "http://127.0.0.1:5500"
     assert json.loads(json.dumps(open_home().locations())).keys() >= {"WINDHOVER_LANDING", "WINDHOVER_PROJECTS"}
+
+
+def test_addresses_for_people_reach_every_part_of_the_stack(monkeypatch):
+    public = {f"WINDHOVER_{part}_PUBLIC": f"https://{part}.example" for part in ("MLFLOW", "SERVING", "AIRFLOW")}
+    for name, value in public.items():
+        monkeypatch.setenv(name, value)
+    # Of the machine's own variables of this kind nothing else is handed on.
+    assert public.items() <= shared_environment(open_home()).items()

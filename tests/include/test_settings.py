@@ -47,6 +47,20 @@ def test_the_environment_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch):
     assert before != load_settings().mlflow_uri == "http://elsewhere:1"
 
 
+def test_addresses_for_people_are_those_of_the_parts_unless_set(monkeypatch: pytest.MonkeyPatch):
+    for name in ("MLFLOW", "SERVING", "AIRFLOW"):
+        monkeypatch.delenv(f"WINDHOVER_{name}_PUBLIC", raising=False)
+    settings = load_settings()
+    assert (settings.mlflow_page, settings.serving_page) == (settings.mlflow_uri, settings.serving_uri)
+    # A notification is read elsewhere.
+    assert settings.airflow_page == ""
+    for name in ("MLFLOW", "SERVING", "AIRFLOW"):
+        monkeypatch.setenv(f"WINDHOVER_{name}_PUBLIC", f"https://{name.lower()}.example/")
+    settings = load_settings()
+    pages = [settings.mlflow_page, settings.serving_page, settings.airflow_page]
+    assert pages == ["https://mlflow.example", "https://serving.example", "https://airflow.example"]
+
+
 def test_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WINDHOVER_SERVING_TOKEN", "s3cret")
     settings = load_settings()

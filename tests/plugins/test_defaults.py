@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 from airflow.sdk import RetryAction
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy
@@ -39,6 +41,11 @@ def test_only_what_fails_the_same_way_again_is_not_retried(policy, error, action
 def test_overrides_win(project):
     assert dag_defaults(project, max_active_runs=1)["max_active_runs"] == 1
     assert dag_defaults(project)["catchup"] is False
+
+
+@pytest.mark.parametrize("hours", [0, 0.5, 72.0])
+def test_a_run_is_late_six_hours_after_people_had_their_time(project, hours):
+    assert dag_defaults(project, people_hours=hours)["deadline"].interval == timedelta(hours=6 + hours)
 
 
 def test_projects_are_read_in_order_without_the_broken_ones(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from include.errors import (
 )
 from include.ledger.incidents import find_incident, list_incidents
 from tests.plugins.task_runs import make_run, play, start_task
-from windhover.defaults import LATE_RUN, dag_defaults
+from windhover.defaults import dag_defaults
 from windhover.notifications import WindhoverNotifier
 
 
@@ -167,10 +167,16 @@ def late(state="running", run_type="scheduled"):
     return {"dag_run": run, "deadline": {"id": "1", "deadline_time": "2026-03-02T12:00:00Z"}}
 
 
-def miss_deadline(context):
+@pytest.fixture
+def miss_deadline(project, ledger_connection):
     """Do what Airflow's triggerer does once a deadline is missed."""
-    data = json.loads(json.dumps(LATE_RUN.callback.serialize()))
-    asyncio.run(_call(import_string(data["path"]), data["kwargs"], context))
+
+    def miss(context, people_hours=0):
+        alert = dag_defaults(project, people_hours=people_hours)["deadline"]
+        data = json.loads(json.dumps(alert.callback.serialize()))
+        asyncio.run(_call(import_string(data["path"]), data["kwargs"], context))
+
+    return miss
 
 
 async def _call(callback, kwargs, context):
@@ -178,17 +184,23 @@ async def _call(callback, kwargs, context):
     await callback(**kwargs, context=context)
 
 
-def test_a_late_run_is_one_incident_however_many_deadlines_it_misses(ledger, ledger_connection):
+def test_a_late_run_is_one_incident_however_many_deadlines_it_misses(miss_deadline, ledger, project):
     miss_deadline(late())
     miss_deadline(late())
     (incident,) = list_incidents(ledger, "digits", 10)
     assert (incident.kind, incident.key, incident.seen) == ("late_run", "late_run/monitor_model", 2)
     assert incident.title.startswith("monitor_model takes 6 hours longer")
-    assert "scheduled 1" in incident.evidence["summary"]
+    assert (incident.owner, "scheduled 1" in incident.evidence["summary"]) == (project.owner, True)
+
+
+def test_a_late_run_that_may_wait_for_people_says_the_real_hours(miss_deadline, ledger):
+    miss_deadline(late(), people_hours=24.0)
+    (incident,) = list_incidents(ledger, "digits", 10)
+    assert incident.title == "monitor_model takes 30 hours longer than its last ten runs did"
 
 
 @pytest.mark.parametrize("context", [late("failed"), late("success"), late(run_type="backfill")])
-def test_what_has_ended_and_what_nobody_waits_for_is_not_late(ledger, ledger_connection, context):
+def test_what_has_ended_and_what_nobody_waits_for_is_not_late(miss_deadline, ledger, context):
     miss_deadline(context)
     assert list_incidents(ledger, "digits", 10) == []
 
@@ -198,3 +210,30 @@ def test_the_notifier_serves_anybodys_own_callbacks(ledger, ledger_connection):
     WindhoverNotifier(what="found no labels", impact="low", urgency="high")({"dag_run": run})
     (incident,) = list_incidents(ledger, "faces", 10)
     assert (incident.kind, incident.title, incident.severity) == ("manual", "label_images found no labels", "minor")
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "project", "found", "stem"),
+    [
+        ("MyDag", "", "platform", "MyDag"),
+        ("label_images", "", "platform", "label_images"),
+        ("team-a.faces", "", "platform", "team-a.faces"),
+        ("faces.label.twice", "", "faces", "label.twice"),
+        ("MyDag", "faces", "faces", "MyDag"),
+        ("team-a.faces", "faces", "faces", "team-a.faces"),
+        ("faces.label_images", "Faces!", "platform", "faces.label_images"),
+    ],
+)
+def test_no_name_of_a_dag_loses_an_alarm(ledger, ledger_connection, dag_id, project, found, stem):
+    notifier = WindhoverNotifier(what="found no labels", project=project, owner="anna")
+    notifier({"dag_run": make_run(dag_id)})
+    (incident,) = list_incidents(ledger, found, 10)
+    assert (incident.title, incident.key, incident.owner) == (f"{stem} found no labels", f"manual/{stem}", "anna")
+
+
+def test_a_failed_task_of_a_dag_of_no_project_is_the_platforms(api_server, project, ledger, ledger_connection):
+    with DAG("MyDag", schedule=None, **dag_defaults(project)) as dag:
+        task = Failing(task_id="find_labels")
+    (callback,) = task.on_failure_callback
+    callback(start_task(dag, "find_labels", make_run(dag.dag_id))[1])
+    assert [one.key for one in list_incidents(ledger, "platform", 9)] == ["task/MyDag/find_labels"]

@@ -10,7 +10,7 @@ episodes = sa.Table(
     sa.Column("id", sa.BigInteger, primary_key=True),
     sa.Column("project", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False, comment="open, requested or closed"),
-    sa.Column("trigger", sa.Text, nullable=False, comment="drift or degradation"),
+    sa.Column("trigger", sa.Text, nullable=False, comment="drift, degradation or objective"),
     sa.Column("drift", sa.JSON(none_as_null=True)),
     sa.Column("performance", sa.JSON(none_as_null=True)),
     sa.Column("diagnosis", sa.JSON(none_as_null=True)),

@@ -7,8 +7,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from windhover.assets import announce
 from windhover.links import DRIFT_REPORT, page_of
-from windhover.operators.stage import StageOperator, read_moment
-from windhover.runs import is_backfill
+from windhover.operators.stage import StageOperator
+from windhover.runs import is_backfill, read_moment
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -160,12 +160,14 @@ class DecideActionOperator(StageOperator):
         from include.monitoring.episodes import settle_action
 
         project, diagnosis = self.read_project(), DiagnosisReport.model_validate(self.diagnosis)
-        decision = decide_action(diagnosis, project, PerformanceReport.model_validate(self.performance))
+        performance = PerformanceReport.model_validate(self.performance)
+        episode = find_episode(self.open_ledger(), diagnosis.episode)
+        decision = decide_action(diagnosis, project, performance, missed=episode.trigger == "objective")
         form, person = context["params"], context["dag_run"].triggering_user_name
         if form["action"]:
             decision = override_action(decision, form["action"], project, who=person or "somebody", why=form["reason"])
-        elif (standing := find_episode(self.open_ledger(), decision.episode).decision) and standing.overridden_by:
-            decision = standing
+        elif episode.decision and episode.decision.overridden_by:
+            decision = episode.decision
         incident = settle_action(decision, diagnosis, project, self.open_ledger(), context["run_id"])
         told = f"; incident {incident}" if incident else ""
         self.log.info("%s: %s%s", decision.action, "; ".join(decision.reasons), told)

@@ -9,8 +9,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.errors import ArtifactNotFoundError, ContractViolationError
 from windhover.assets import announce, read_announcement, triggering_events
 from windhover.links import PREDICTIONS, ROLLOUTS, page_of, rollouts_of
-from windhover.operators.stage import StageOperator, read_moment
-from windhover.runs import is_backfill
+from windhover.operators.stage import StageOperator
+from windhover.runs import is_backfill, read_moment
 
 if TYPE_CHECKING:
     from datetime import datetime

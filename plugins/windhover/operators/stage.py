@@ -1,12 +1,10 @@
 """What every operator of the pipeline has: a project, a store, a ledger, evidence for its links, and lineage."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
-from include.errors import ContractViolationError
 from include.project import Project
 from include.settings import Settings, load_settings
 from include.storage import Store
@@ -19,15 +17,6 @@ if TYPE_CHECKING:
     from include.ledger import Ledger
     from include.tracking import Tracking
     from windhover.lineage import Data
-
-
-def read_moment(text: str) -> datetime:
-    """Read ISO 8601; without an offset it is UTC, as the forms say."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ContractViolationError(f"{text!r} is no moment; write one like 2026-01-31T09:00:00+00:00") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def name_attempt(context: "Context") -> str:

@@ -8,7 +8,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from windhover.assets import announce, triggering_events, without_mark
 from windhover.links import MLFLOW_RUN
-from windhover.operators.stage import StageOperator, read_moment
+from windhover.operators.stage import StageOperator
+from windhover.runs import read_moment
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

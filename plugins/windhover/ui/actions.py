@@ -3,12 +3,14 @@
 Airflow's roles say who may; a deed is kept with the name of who did it.
 """
 
+from datetime import UTC, date, datetime, time
 from typing import Annotated
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, Form, HTTPException, Path, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import Field
 
 from include.contracts import Action as ActionName
 from include.contracts import Level
@@ -26,6 +28,8 @@ NOTICES = {
     "acknowledged": "You are on it; it no longer escalates.",
     "chosen": "A run of monitor_model is on its way, and answers as you said.",
     "resolved": "The incident is resolved.",
+    "noted": "It is noted as something to do.",
+    "finished": "It is done, and on the incident's timeline.",
 }
 # What is left empty is none.
 FIELD, OPTIONAL = "field.", "optional."
@@ -35,8 +39,8 @@ Name = Annotated[str, Form(min_length=1, max_length=250)]
 Chosen = Annotated[Level, Form()]
 Action = Annotated[ActionName, Form()]
 Line = Annotated[str, Form(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
-
 Lesson = Annotated[str, Form(max_length=500, pattern=r"^[^\x00]*$")]
+Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
 
 
 def require_actor(project: ProjectName, user: GetUserDep, token: Annotated[str, Form()] = "") -> BaseUser:
@@ -144,6 +148,37 @@ def resolve_incident(project: ProjectName, number: Number, reason: Line, actor: 
     _require_concerned(project, incidents.find_incident(ledger, number).project)
     incidents.resolve_incident(ledger, number, who=actor.get_name(), why=reason, lesson=lesson.strip())
     return _return_to(project, "resolved")
+
+
+@router.post("/corrective-actions")
+def add_action(
+    project: ProjectName,
+    incident: Annotated[int, Form(ge=1, lt=2**63)],
+    what: Line,
+    owner: Line,
+    actor: Actor,
+    due: Annotated[Day | None, Form()] = None,
+) -> Response:
+    """Note what is to be done so that an incident does not come again."""
+    from include.ledger import corrective_actions, incidents
+
+    ledger = open_ledger()
+    _require_concerned(project, incidents.find_incident(ledger, incident).project)
+    until = datetime.combine(due, time(), UTC) if due else None
+    corrective_actions.add_action(ledger, incident, who=actor.get_name(), what=what, owner=owner, due=until)
+    return _return_to(project, "noted")
+
+
+@router.post("/corrective-actions/{number}/completions")
+def finish_action(project: ProjectName, number: Number, actor: Actor) -> Response:
+    """Note that a corrective action is done."""
+    from include.ledger import corrective_actions, incidents
+
+    ledger = open_ledger()
+    found = corrective_actions.find_action(ledger, number)
+    _require_concerned(project, incidents.find_incident(ledger, found.incident).project)
+    corrective_actions.finish_action(ledger, number, who=actor.get_name())
+    return _return_to(project, "finished")
 
 
 @router.post("/actions")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from include.contracts import (
+        CorrectiveActionReport,
         DatasetRef,
         DriftReport,
         EpisodeReport,
@@ -172,6 +173,13 @@ class Overview:
         found = [one for name in self.subjects for one in list_incidents(self.ledger, name, INCIDENTS)]
         resolved = [one for one in found if one.state == "resolved"]
         return sorted(resolved, key=lambda one: one.opened_at, reverse=True)
+
+    @cached_property
+    def to_do(self) -> "list[CorrectiveActionReport]":
+        """Corrective actions that are not done, the soonest due first."""
+        from include.ledger.corrective_actions import list_open_actions
+
+        return list_open_actions(self.ledger, self.subjects)
 
     @property
     def subjects(self) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from include.contracts import Action, Level
 from windhover.links import PAGES
 from windhover.ui.actions import NOTICES, ProjectName
 from windhover.ui.airflow_api import AirflowApi, open_api
+from windhover.ui.attention import LOOKED
 from windhover.ui.figures import FIGURES, Figure
 from windhover.ui.operations import LOOP, Operations, read_operations
 from windhover.ui.overview import SHOWN, UNREADABLE, Overview
@@ -152,6 +153,7 @@ def _render_panel(name: str, view: Overview, reader: Reader, operations: Operati
             levels=get_args(Level),
             actions=get_args(Action),
             most=SHOWN,
+            looked=LOOKED,
             utc=UTC,
         )
         # A card without a word is not shown.

@@ -26,6 +26,7 @@ from windhover.ui.audit import render_audit, render_audits
 from windhover.ui.catalogue import render_catalogue
 from windhover.ui.datasets import render_dataset, render_difference
 from windhover.ui.documentation import read_document
+from windhover.ui.drift import render_drift
 from windhover.ui.lineage import render_lineage
 from windhover.ui.models import render_models, render_project_models, render_version
 from windhover.ui.overview_pages import router as overview
@@ -94,13 +95,16 @@ def make_app() -> FastAPI:
 
 
 def show_report(address: str) -> Response:
-    """Send one file of a report from the store."""
+    """Send one file of a report from the store, or the page of a window's drift as it was recorded."""
     parts = address.split("/")
     if len(parts) < 3 or parts[1] != "reports" or {"", ".", ".."} & set(parts):
         raise HTTPException(404, f"{address!r} is not a report; reports live at <project>/reports/<kind>/<id>/")
+    store = load_settings().open_store()
     try:
-        content = load_settings().open_store().read(address)
+        content = store.read(address)
     except (WindhoverError, OSError, ValueError) as error:
+        if page := render_drift(store, address):
+            return _send(page)
         raise HTTPException(404, f"no report at {address!r}; was it pruned?") from error
     kind = mimetypes.guess_type(address)[0] or "application/octet-stream"
     return Response(content, media_type=kind, headers=SCRIPTLESS if parts[2] in OURS else SANDBOX)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from include.contracts import ActionDecision, DiagnosisReport, DriftReport, PerformanceReport
+from include.contracts import ActionDecision, DiagnosisReport, DriftReport, FeatureDriftReport, PerformanceReport
 from include.errors import ArtifactNotFoundError
 from include.ledger import Ledger
 from include.ledger.episodes import (
@@ -13,6 +13,7 @@ from include.ledger.episodes import (
     calm_episode,
     close_answered_episode,
     close_episodes,
+    close_missed_episode,
     find_episode,
     find_open_episode,
     find_unclosed_episode,
@@ -21,6 +22,7 @@ from include.ledger.episodes import (
     open_episode,
     record_action,
     record_diagnosis,
+    release_episode,
 )
 from include.ledger.incidents import find_incident, open_incident
 from include.ledger.tables import audit_entries
@@ -84,6 +86,17 @@ def test_stable_windows_in_a_row_end_it(ledger: Ledger, make_hour: MakeDrift):
     assert ended.closed_at >= ended.opened_at
     assert find_incident(ledger, incident).state == "resolved"
     assert calm_episode(ledger, make_hour(5), needed=1) is None
+
+
+def test_what_does_not_speak_for_health_neither_confirms_nor_calms(ledger: Ledger, make_hour: MakeDrift):
+    number = open_episode(ledger, make_hour(0))
+    hours = [make_hour(hour) for hour in range(1, 6)]
+    feature = {"feature": "noise", "method": "m", "p_value": 1, "threshold": 0, "drifted": False, "residue": 1.0}
+    doubt = {"features": (FeatureDriftReport(**feature),)}
+    doubtful = [hour.model_copy(update=doubt) for hour in hours[:3]]
+    assert [calm_episode(ledger, hour, needed=2) for hour in doubtful] == [None] * 3
+    assert find_episode(ledger, number).windows == 1
+    assert [calm_episode(ledger, hour, needed=2) for hour in hours[3:]] == [None, number]
 
 
 def test_stable_images_say_nothing_about_worse_answers(ledger: Ledger, make_hour: MakeDrift):
@@ -157,6 +170,87 @@ def test_a_rejected_candidate_ends_no_episode_that_no_training_answers(
     answer_episode(ledger, number, "run 1")
     close_answered_episode(ledger, "digits")
     assert find_episode(ledger, number).state == state
+
+
+def answer_by(ledger: Ledger, number: int, action: str, run: str = "run 1") -> None:
+    record_action(ledger, ActionDecision(**DECISION | {"action": action}, episode=number))
+    assert answer_episode(ledger, number, run)
+
+
+@pytest.mark.parametrize("action", ["ignore", "relabel", "recalibrate", "fix_source"])
+def test_worse_answers_take_back_an_answer_without_a_training_once(ledger: Ledger, make_hour: MakeDrift, action: str):
+    number = open_episode(ledger, make_hour(0))
+    answer_by(ledger, number, action)
+    assert open_episode(ledger, make_hour(1)) == number
+    assert find_open_episode(ledger, "digits") is None
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: open_episode(ledger, perform(make_hour(48))), range(4))) == {number}
+    found = find_open_episode(ledger, "digits")
+    assert (found.id, found.trigger, found.decision, found.performance) == (
+        number,
+        "drift",
+        None,
+        perform(make_hour(48)),
+    )
+    answer_by(ledger, number, action, "run 2")
+    open_episode(ledger, perform(make_hour(49)))
+    assert find_open_episode(ledger, "digits") is None
+
+
+def test_worse_answers_do_not_ask_again_for_a_training_that_is_on_its_way(ledger: Ledger, make_hour: MakeDrift):
+    number = open_episode(ledger, make_hour(0))
+    answer_by(ledger, number, "retrain")
+    open_episode(ledger, perform(make_hour(1)))
+    open_episode(ledger, perform(make_hour(1), "stable"), missed=True)
+    found = find_episode(ledger, number)
+    assert (found.state, found.decision.action, found.trigger) == ("requested", "retrain", "objective")
+
+
+def test_what_was_known_to_be_worse_when_it_was_answered_stays_answered(ledger: Ledger, make_hour: MakeDrift):
+    number = open_episode(ledger, make_hour(0))
+    open_episode(ledger, perform(make_hour(0)))
+    answer_by(ledger, number, "fix_source")
+    open_episode(ledger, perform(make_hour(1)))
+    assert find_episode(ledger, number).state == "requested"
+
+
+def test_a_run_gives_back_only_what_it_has_claimed(ledger: Ledger, make_hour: MakeDrift):
+    number = open_episode(ledger, make_hour(0))
+    answer_by(ledger, number, "relabel")
+    open_episode(ledger, perform(make_hour(1)))
+    answer_by(ledger, number, "retrain", "run 2")
+    release_episode(ledger, number, "run 1")
+    assert find_episode(ledger, number).state == "requested"
+    release_episode(ledger, number, "run 2")
+    assert find_episode(ledger, number).state == "open"
+
+
+def test_a_missed_objective_outlasts_stable_windows_until_it_is_kept_again(ledger: Ledger, make_hour: MakeDrift):
+    number = open_episode(ledger, perform(make_hour(0), "stable"), missed=True)
+    for hour in range(1, 5):
+        assert calm_episode(ledger, perform(make_hour(hour), "stable"), needed=1) is None
+        assert calm_episode(ledger, make_hour(hour), needed=1) is None
+    assert find_open_episode(ledger, "digits").trigger == "objective"
+    close_missed_episode(ledger, "digits", "kept again")
+    assert (find_episode(ledger, number).state, find_episode(ledger, number).outcome) == ("closed", "kept again")
+    assert open_episode(ledger, perform(make_hour(0), "stable"), missed=True) == number
+    open_episode(ledger, make_hour(9))
+    close_missed_episode(ledger, "digits", "kept again")
+    assert find_open_episode(ledger, "digits").trigger == "drift"
+
+
+def test_a_missed_objective_asks_again_whatever_was_answered_without_a_training(ledger: Ledger, make_hour: MakeDrift):
+    """Also for a window that another episode, which is over, has seen."""
+    seen = perform(make_hour(0))
+    over = open_episode(ledger, seen)
+    close_episodes(ledger, "digits")
+    number = open_episode(ledger, make_hour(1))
+    answer_by(ledger, number, "ignore")
+    for run in ("run 2", "run 3"):
+        assert open_episode(ledger, seen, missed=True) == number > over
+        found = find_episode(ledger, number)
+        assert (found.trigger, found.state) == ("objective", "open" if run == "run 2" else "requested")
+        answer_by(ledger, number, "fix_source", run) if run == "run 2" else None
 
 
 def test_an_unknown_number_is_said(ledger: Ledger):

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 from include.contracts import HostReport
 from include.ledger import Ledger
-from include.ledger.host import drop_samples, list_samples, record_sample
+from include.ledger.host import drop_samples, find_last_sample, list_samples, record_sample
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -16,6 +16,13 @@ def test_samples_come_back_oldest_first(ledger: Ledger):
     for minutes in (1, 3, 2):
         record_sample(ledger, sample(minutes))
     assert list_samples(ledger, NOW - timedelta(minutes=2.5)) == [sample(2), sample(1)]
+
+
+def test_the_newest_is_found(ledger: Ledger):
+    assert find_last_sample(ledger) is None
+    for minutes in (2, 500, 3):
+        record_sample(ledger, sample(minutes))
+    assert find_last_sample(ledger) == NOW - timedelta(minutes=2)
 
 
 def test_the_same_moment_is_kept_once(ledger: Ledger):

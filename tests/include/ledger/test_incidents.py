@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,13 @@ from include.errors import ArtifactNotFoundError, ContractViolationError
 from include.ledger import Ledger
 from include.ledger.audit import verify_chain
 from include.ledger.chronicle import list_entries
+from include.ledger.corrective_actions import add_action, finish_action
 from include.ledger.incidents import (
     acknowledge_incident,
-    add_action,
     add_note,
     escalate_incident,
     find_incident,
     find_unresolved,
-    finish_action,
     list_incidents,
     list_lessons,
     open_incident,
@@ -53,6 +52,16 @@ def test_it_is_opened_with_all_that_is_known(ledger):
     assert [(event.kind, event.who, event.what) for event in found.timeline] == [
         ("opened", "watcher", "MLflow does not answer")
     ]
+
+
+def test_told_late_it_is_as_long_as_it_was(ledger):
+    began = datetime.now(UTC) - timedelta(hours=1)
+    number = tell(ledger, opened_at=began)
+    resolve_key(ledger, "digits", TOLD["key"], who="watcher", why="it answers again")
+    found = find_incident(ledger, number)
+    assert found.opened_at == found.timeline[0].at == began
+    assert timedelta(hours=1) <= found.resolved_at - found.opened_at < timedelta(hours=1, minutes=1)
+    assert list_kinds(found) == ["opened", "resolved"]
 
 
 def test_evidence_that_is_no_json_is_kept_as_far_as_it_can_be(ledger, store):
@@ -172,26 +181,6 @@ def test_of_two_who_hand_it_on_one_does(ledger):
     assert not escalate_incident(ledger, number, 1, to="head", why="late", who="watcher")
 
 
-def test_corrective_actions_are_tracked(ledger):
-    number = tell(ledger)
-    due = datetime(2026, 12, 1, tzinfo=UTC)
-    first = add_action(ledger, number, who="ann", what="more memory", owner="bob", due=due)
-    add_action(ledger, number, who="ann", what="an alarm", owner="ann")
-    finish_action(ledger, first, who="bob", why="16 GB")
-    finish_action(ledger, first, who="bob", why="again")
-    found = find_incident(ledger, number)
-    assert [(one.what, one.owner, one.done_at is not None) for one in found.actions] == [
-        ("more memory", "bob", True),
-        ("an alarm", "ann", False),
-    ]
-    assert found.actions[0].due == due
-    assert [event.what for event in found.timeline if event.kind == "action"] == [
-        "to do by bob, due 2026-12-01: more memory",
-        "to do by ann: an alarm",
-        "done: more memory; 16 GB",
-    ]
-
-
 def test_every_deed_of_people_is_on_the_audit_chain(ledger, store):
     number = tell(ledger)
     acknowledge_incident(ledger, number, who="ann", why="on it")
@@ -224,8 +213,6 @@ def test_nothing_is_done_about_an_incident_that_is_not_there(ledger, deed):
     said = {"what": "x"} if deed is add_note else {"why": "x"}
     with pytest.raises(ArtifactNotFoundError, match="no incident 7"):
         deed(ledger, 7, who="ann", **said)
-    with pytest.raises(ArtifactNotFoundError, match="no corrective action 7"):
-        finish_action(ledger, 7, who="ann")
 
 
 @pytest.mark.parametrize(

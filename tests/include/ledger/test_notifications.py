@@ -9,6 +9,7 @@ import pytest
 from include.ledger import Ledger
 from include.ledger.notifications import (
     deliver_once,
+    find_heard,
     find_last_told,
     find_notification,
     list_due,
@@ -33,6 +34,17 @@ def test_the_same_key_is_queued_once_by_many(ledger: Ledger):
     assert find_notification(ledger, "incident/1/opened") == found
     assert find_last_told(ledger, "digits", "slo/latency") == found.recorded_at
     assert find_last_told(ledger, "digits", "slo/accuracy") is None
+
+
+def test_a_channel_has_heard_of_what_it_took(ledger: Ledger):
+    for key in "abc":
+        queue(ledger, key)
+    numbers = {one.key: one.id for one in list_due(ledger, NOW)}
+    for key, channel, took in (("a", "mail", True), ("a", "chat", False), ("b", "mail", True), ("c", "pager", True)):
+        deliver_once(ledger, numbers[key], channel, lambda took=took: took)
+    assert find_heard(ledger, ["a", "b"]) == {"mail"}
+    assert find_heard(ledger, ["c", "d"]) == {"pager"}
+    assert find_heard(ledger, []) == set()
 
 
 def test_only_what_is_due_and_unsettled_is_to_be_told(ledger: Ledger):

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.contracts import ObjectiveReport, PerformanceReport, ReleaseRef
+from include.contracts import DiagnosisReport, ObjectiveReport, PerformanceReport, ReleaseRef
 from include.ledger import Ledger
 from include.ledger.episodes import list_episodes
 from include.ledger.freezes import lift_freeze, list_freezes
@@ -11,7 +11,10 @@ from include.ledger.objectives import list_objectives
 from include.ledger.plans import find_plan, list_plans
 from include.ledger.releases import record_release
 from include.ledger.rollouts import complete_rollout, start_rollout
-from include.monitoring.consequences import settle_objective
+from include.monitoring.consequences import drop_unpromised, settle_objective
+from include.monitoring.decision import decide_action
+from include.monitoring.episodes import find_drift, record_window, settle_action
+from include.monitoring.retraining import request_retraining
 from include.project import ObjectivesPolicy, Project
 from tests.include.monitoring.released import make_release
 
@@ -27,12 +30,20 @@ def make_project(project: Project, action: str, objective: str = "availability")
     return project.model_copy(update={"monitoring": project.monitoring.model_copy(update={"objectives": objectives})})
 
 
-def settle(project: Project, ledger: Ledger, verdict: str, *, urgent: bool = False, objective: str = "availability"):
+def settle(
+    project: Project,
+    ledger: Ledger,
+    verdict: str,
+    *,
+    urgent: bool = False,
+    objective: str = "availability",
+    newest: PerformanceReport = WINDOW,
+):
     told = {"objective": objective, "at": NOW, "target": 0.99, "days": 28, "good": 9, "events": 10, "left": -1}
     report = ObjectiveReport.model_validate(
         {"project": project.name, "verdict": verdict, "summary": f"{verdict} now", **told}
     )
-    settle_objective(project, report, ledger, urgent=urgent or verdict == "exhausted", newest=WINDOW)
+    settle_objective(project, report, ledger, urgent=urgent or verdict == "exhausted", newest=newest)
 
 
 @pytest.fixture
@@ -117,7 +128,37 @@ def test_without_a_release_before_there_is_no_way_back(ledger: Ledger, project: 
 def test_lost_accuracy_opens_an_episode(ledger: Ledger, project: Project):
     settle(make_project(project, "retrain", "accuracy"), ledger, "exhausted", objective="accuracy")
     (episode,) = list_episodes(ledger, "digits")
-    assert (episode.trigger, episode.performance) == ("degradation", WINDOW)
+    assert (episode.trigger, episode.performance) == ("objective", WINDOW)
+
+
+def test_what_is_kept_again_or_promised_no_longer_ends_the_episode(ledger: Ledger, project: Project):
+    lost = make_project(project, "retrain", "accuracy")
+    settle(lost, ledger, "exhausted", objective="accuracy")
+    settle(lost, ledger, "met", objective="accuracy")
+    later = WINDOW.model_copy(update={"end": NOW + timedelta(hours=1)})
+    settle(lost, ledger, "exhausted", objective="accuracy", newest=later)
+    unpromised = project.monitoring.model_copy(update={"objectives": ObjectivesPolicy()})
+    drop_unpromised(project.model_copy(update={"monitoring": unpromised}), ledger)
+    ended = [(one.state, one.outcome) for one in list_episodes(ledger, "digits")]
+    assert ended == [("closed", "it is promised no longer"), ("closed", "met now")]
+
+
+def test_a_used_up_budget_leads_to_a_training_though_windows_are_stable(ledger: Ledger, project: Project):
+    """Certified 95 %, at most 10 % less, promised 90 %: steady 87 % degrade no window, and break the promise."""
+    steady = WINDOW.model_copy(
+        update={"labelled": 900, "certified": 0.95, "accuracy": 0.87, "low": 0.86, "high": 0.89, "verdict": "stable"}
+    )
+    settle(make_project(project, "retrain", "accuracy"), ledger, "exhausted", objective="accuracy", newest=steady)
+    for hour in range(project.monitoring.retraining.recovered_windows + 1):
+        at = {"start": NOW + timedelta(hours=hour), "end": NOW + timedelta(hours=hour + 1)}
+        record_window(project, steady.model_copy(update=at), ledger)
+    episode = find_drift("digits", ledger)
+    named = {"cause": "unknown", "name": "nothing known", "scores": {"unknown": 1.0}, "evidence": ("none",)}
+    diagnosis = DiagnosisReport(project="digits", episode=episode.id, **named)
+    decision = decide_action(diagnosis, project, steady, missed=episode.trigger == "objective")
+    settle_action(decision, diagnosis, project, ledger, "run 1")
+    request = request_retraining(project, decision, ledger, "run 1")
+    assert (decision.action, request.trigger, request.episode) == ("retrain", "objective", episode.id)
 
 
 def test_nothing_is_done_unless_the_project_asks(ledger: Ledger, project: Project, rolled_out):

@@ -70,6 +70,16 @@ def test_a_training_that_gains_nothing_is_left_out(project: Project):
     assert decide_action(diagnose(accuracy=0.895), project, harmed).action == "retrain"
 
 
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_missed_objective_is_trained_for_unless_the_source_is_to_be_fixed(project: Project, cause):
+    plain = project.model_copy(update={"monitoring": project.monitoring.model_copy(update={"actions": ActionPolicy()})})
+    steady = measure(certified=0.95, accuracy=0.87, low=0.86, high=0.88, verdict="stable")
+    decision = decide_action(diagnose(cause), plain, steady, missed=True)
+    fixed = FITTING[cause] == "fix_source"
+    assert (decision.action, decision.relabel) == ("fix_source" if fixed else "retrain", 0)
+    assert any("less accurate than promised" in reason for reason in decision.reasons) != fixed
+
+
 def test_of_an_unknown_cause_the_accuracy_tells_the_gain(project: Project):
     unknown = diagnose("unknown", accuracy=None, attainable=None)
     assert decide_action(unknown, project).predicted_gain is None

@@ -15,7 +15,7 @@ from include.errors import ArtifactNotFoundError, ContractViolationError
 from include.monitoring.drift import detect_drift
 from include.monitoring.profile import profile_predictions
 from include.monitoring.sequence import HOURS_PER_QUARTER
-from include.monitoring.series import read_drift_series
+from include.monitoring.series import find_drift, read_drift_series
 from include.project import Project
 from include.settings import REPOSITORY
 from include.storage import Store
@@ -76,7 +76,7 @@ def shoot(lens: Lens, count: int, first: int) -> Rows:
 
 def test_healthy_traffic_is_stable(check: Check, dealt: Rows, project: Project):
     report = check(dealt[:200], dealt[200:])
-    assert (report.verdict, report.predictions, report.report) == ("stable", 200, None)
+    assert (report.verdict, report.predictions) == ("stable", 200)
     assert report.summary == "stable: nothing differs by more than it may in 200 predictions"
     assert report.limit == pytest.approx(len(report.features) * HOURS_PER_QUARTER)
     assert 0 < report.evidence < 1
@@ -136,6 +136,21 @@ def test_what_is_new_in_an_overlapping_window_counts(look: Check, check: Check, 
     assert report.summary == "drift: brightness differs in 80 predictions"
 
 
+def test_a_stable_window_after_an_alarm_says_what_is_not_shown_to_be_over(
+    check: Check, look: Check, dealt: Rows, log_traffic
+):
+    drifted = check(dealt[:200], [row | {"brightness": 0.9} for row in dealt[200:]])
+    left = {one.feature: one.residue for one in drifted.features}
+    assert left == dict.fromkeys(left, 0.0) | {"brightness": drifted.limit}
+    for hour in range(1, 6):
+        log_traffic(dealt[200:], start=START + hour * HOUR)
+        report = look(START + hour * HOUR, START + (hour + 1) * HOUR)
+        if hour == 1:
+            assert (report.verdict, report.summary) == ("stable", "stable, but not shown to be over yet: brightness")
+    assert max(one.residue for one in report.features) < 1
+    assert report.summary.startswith("stable: nothing differs")
+
+
 def test_checking_twice_gives_the_same_report(check: Check, look: Check, dealt: Rows, store: Store, log_traffic):
     first = check(dealt[:200], dealt[200:])
     log_traffic(dealt[200:], start=END)
@@ -143,6 +158,17 @@ def test_checking_twice_gives_the_same_report(check: Check, look: Check, dealt: 
     assert look() == first
     assert look(END, END + HOUR) == second
     assert read_drift_series(store, first.project, START) == [first, second]
+
+
+def test_every_window_that_was_judged_is_found_by_the_address_of_its_page(
+    check: Check, look: Check, dealt: Rows, store: Store, log_traffic
+):
+    stable = check(dealt[:200], dealt[200:])
+    log_traffic([row | {"brightness": 0.9} for row in dealt[200:]], start=END)
+    drifted = look(END, END + HOUR)
+    assert (stable.verdict, drifted.verdict) == ("stable", "drift")
+    assert [find_drift(store, one.report) for one in (stable, drifted)] == [stable, drifted]
+    assert (store.exists(stable.report), store.exists(drifted.report)) == (False, True)
 
 
 def test_a_class_the_reference_never_saw_is_drift_not_a_crash(check: Check, digit_rows: Rows):

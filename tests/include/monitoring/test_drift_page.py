@@ -9,6 +9,7 @@ import pytest
 from include.contracts import DriftReport, FeatureDriftReport
 from include.monitoring.drift_page import PAGES, publish_page
 from include.monitoring.layers import METHODS, REQUIRED, Weighed, weigh_features
+from include.monitoring.series import name_drift_page
 from include.storage import Store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -39,8 +40,13 @@ def report(weighed: list[Weighed]) -> DriftReport:
     return DriftReport.model_validate(window | {"verdict": "drift", "features": features, "summary": "drift"})
 
 
+def publish(report: DriftReport, weighed: list[Weighed], store: Store) -> str:
+    publish_page(report, weighed, store)
+    return name_drift_page(report)
+
+
 def test_page_and_result_say_what_was_found(report: DriftReport, weighed: list[Weighed], store: Store):
-    address = publish_page(report, weighed, store)
+    address = publish(report, weighed, store)
     assert re.fullmatch(r"digits/reports/drift/20260301T130000-[0-9a-f]{16}/index\.html", address)
     page = store.read(address).decode()
     assert re.findall(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']?(?!data:)[^>]*>", page) == []
@@ -56,9 +62,9 @@ def test_page_and_result_say_what_was_found(report: DriftReport, weighed: list[W
 
 
 def test_publishing_twice_leaves_the_first_page(report: DriftReport, weighed: list[Weighed], store: Store):
-    address = publish_page(report, weighed, store)
+    address = publish(report, weighed, store)
     before = store.read(address)
-    assert publish_page(report, weighed, store) == address
+    assert publish(report, weighed, store) == address
     assert store.read(address) == before
 
 
@@ -67,7 +73,7 @@ def test_only_the_newest_pages_stay_and_every_result(report: DriftReport, weighe
     for day in range(PAGES + 3):
         for name in ("index.html", "result.json"):
             store.write(f"{folder}/2026{day // 28 + 1:02d}{day % 28 + 1:02d}T000000-0/{name}", b"old")
-    address = publish_page(report, weighed, store)
+    address = publish(report, weighed, store)
     pages = sorted(store.list(folder, "*/index.html"))
     assert (len(pages), pages[-1]) == (PAGES, address)
     assert len(store.list(folder, "*/result.json")) == PAGES + 4

@@ -6,7 +6,7 @@ import pytest
 
 from include.contracts import ActionDecision, DiagnosisReport, DriftReport, PerformanceReport
 from include.ledger import Ledger
-from include.ledger.episodes import find_episode, find_unclosed_episode
+from include.ledger.episodes import close_episodes, find_episode, find_unclosed_episode
 from include.ledger.incidents import find_incident, list_incidents
 from include.monitoring.episodes import choose_window, find_drift, record_window, report_unfair, settle_action
 from include.project import Project
@@ -48,6 +48,15 @@ def test_drift_is_found_until_it_is_answered(ledger: Ledger, project: Project):
     settle_action(decide(episode, "ignore"), diagnose(episode), project, ledger, "run 1")
     assert find_drift("digits", ledger) is None
     assert find_drift("digits", ledger, answered=True).id == episode
+
+
+def test_what_opened_since_is_found_whatever_has_become_of_it(ledger: Ledger, project: Project):
+    episode = record_window(project, see("drift"), ledger)
+    opened = find_drift("digits", ledger).opened_at
+    close_episodes(ledger, "digits")
+    assert find_drift("digits", ledger, since=opened).id == episode
+    assert find_drift("digits", ledger, since=opened + timedelta(microseconds=1)) is None
+    assert find_drift("leaves", ledger, since=opened) is None
 
 
 def test_as_many_stable_windows_as_the_project_says_end_it(ledger: Ledger, project: Project):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from include.ledger import Ledger
+from include.ledger.changes import PLATFORM
 from include.ledger.incidents import (
     acknowledge_incident,
     escalate_incident,
@@ -48,10 +49,11 @@ class Teller:
         self.ledger, self.file, self.policies = ledger, file, {"digits": policy}
         self.told = Told()
         self.now = datetime.now(UTC)
+        self.airflow = ""
 
     def look(self, channels: list[Channel] | None = None, minutes: float = 0) -> None:
         self.now = max(self.now, datetime.now(UTC)) + timedelta(minutes=minutes)
-        queue_incidents(self.ledger, self.policies, self.told, self.now)
+        queue_incidents(self.ledger, self.policies, self.told, self.now, self.airflow)
         opened = open_channels(locate_file(self.file)) if channels is None else channels
         deliver_due(self.ledger, lambda: opened, self.policies, self.now)
 
@@ -69,9 +71,9 @@ def teller(ledger: Ledger, file: Path) -> Teller:
     return Teller(ledger, file, NotifyPolicy())
 
 
-def trouble(ledger: Ledger, key: str = "slo/latency", urgency: str = "high", **changed) -> int:
+def trouble(ledger: Ledger, key: str = "slo/latency", urgency: str = "high", project: str = "digits", **changed) -> int:
     told = {"kind": "slo_burn", "title": f"{key} is bad", "impact": "medium", "runbook": "docs/runbook.md#error-budget"}
-    return open_incident(ledger, "digits", key=key, urgency=urgency, owner="anna", **{**told, **changed})
+    return open_incident(ledger, project, key=key, urgency=urgency, owner="anna", **{**told, **changed})
 
 
 def test_an_incident_is_told_once_with_all_that_helps(ledger, teller):
@@ -81,7 +83,7 @@ def test_an_incident_is_told_once_with_all_that_helps(ledger, teller):
         teller.look()
     (line,) = teller.lines
     assert line["title"] == "[major] digits: slo/latency is bad"
-    helps = ("9 of 10 in time", "severity: major", "owner: anna", "docs/runbook.md#error-budget", "incident/1/major")
+    helps = ("9 of 10 in time", "severity: major", "owner: anna", "runbook: docs/runbook.md#error-budget\n", "/1/major")
     assert [part for part in helps if part not in line["body"]] == []
 
 
@@ -100,6 +102,59 @@ def test_its_end_is_told_to_those_who_heard_of_it(ledger, teller):
     teller.look()
     assert teller.titles == ["[major] digits: slo/latency is bad", "[resolved] digits: slo/latency is bad"]
     assert "by anna" in teller.lines[1]["body"]
+
+
+def listen(heard: list[str], name: str = "mail", tags: tuple[str, ...] = (), *, broken: bool = False) -> Channel:
+    """A channel that keeps the titles that it took."""
+    return Channel(name, frozenset(tags), lambda title, *_: not broken and not heard.append(title))
+
+
+def test_its_end_is_told_where_its_beginning_was_though_another_channel_fails(ledger, teller):
+    mail, chat = [], []
+    trouble(ledger)
+    teller.look([listen(mail), listen(chat, "chat", broken=True)])
+    resolve_incident(ledger, 1, who="anna", why="restarted")
+    teller.look([listen(mail), listen(chat, "chat", broken=True)], minutes=1)
+    teller.look([listen(mail), listen(chat, "chat")], minutes=100)
+    assert mail == ["[major] digits: slo/latency is bad", "[resolved] digits: slo/latency is bad"]
+    assert chat == [], "it never heard that there was anything"
+    outcomes = [find_notification(ledger, f"incident/1/{step}").outcome for step in ("major", "resolved")]
+    assert outcomes == ["it had ended before all were told", "told"]
+
+
+def test_its_end_is_told_to_whom_it_was_told_before_it_was_handed_on(ledger, teller):
+    anna, boss, other = [], [], []
+    channels = [listen(anna, "1", ("anna",)), listen(boss, "2", ("boss",)), listen(other, "3", ("other",))]
+    trouble(ledger)
+    teller.look(channels)
+    escalate_incident(ledger, 1, 0, to="boss", why="nobody answered", who="watcher")
+    teller.look(channels)
+    resolve_incident(ledger, 1, who="boss", why="restarted")
+    teller.look(channels)
+    assert [[title.split("]")[0] for title in heard] for heard in (anna, boss, other)] == [
+        ["[major", "[resolved"], ["[major", "[resolved"], []
+    ]  # fmt: skip
+
+
+def test_its_end_is_told_to_a_channel_whose_password_was_changed(ledger, teller):
+    heard = []
+    trouble(ledger)
+    teller.look([listen(heard, "old")])
+    resolve_incident(ledger, 1, who="anna", why="restarted")
+    teller.look([listen(heard, "new")])
+    assert len(heard) == 2
+
+
+@pytest.mark.parametrize(("project", "page"), [("digits", "overview/digits"), (PLATFORM, "overview")])
+def test_where_airflow_is_known_the_runbook_and_the_page_can_be_opened(ledger, teller, project, page):
+    teller.airflow = "https://airflow.example"
+    trouble(ledger, project=project)
+    teller.look()
+    assert teller.lines[0]["body"].splitlines()[-3:] == [
+        "runbook: https://airflow.example/windhover/docs/runbook.md#error-budget",
+        f"page: https://airflow.example/windhover/{page}",
+        "reference: incident/1/major",
+    ]
 
 
 def test_what_ended_before_it_was_told_is_not_told(ledger, teller):

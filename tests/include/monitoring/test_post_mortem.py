@@ -6,11 +6,10 @@ import pytest
 import sqlalchemy as sa
 
 from include.errors import ArtifactNotFoundError
+from include.ledger.corrective_actions import add_action, finish_action
 from include.ledger.incidents import (
     acknowledge_incident,
-    add_action,
     find_incident,
-    finish_action,
     open_incident,
     resolve_incident,
 )

@@ -1,9 +1,11 @@
 import io
 from datetime import datetime, timedelta
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from include.monitoring.features import NUMBERS
 from include.monitoring.profile import clean_windows, profile_predictions
 from include.monitoring.series import read_series
 from include.predictions import PREDICTIONS, append_rows
@@ -96,6 +98,32 @@ def test_what_an_odd_image_looked_like_counts_and_what_no_model_said_does_not(st
         "abstain": 3, "baseline": 1, "candidate": 1, "champion": 1, "previous": 1
     }  # fmt: skip
     assert (answered_by["abstain"].abstained, answered_by["champion"].abstained) == (1, 0)
+
+
+def test_one_answer_of_the_release_before_does_not_make_the_window_its_own(store, project, log_rows):
+    fallback = {"answered_by": "previous", "failed": "champion: broken", "release": OLDER}
+    log_rows({}, {}, fallback | {"answered_by": "abstain"}, fallback)
+    profile = profile_predictions(project, START, END, store)
+    assert (profile.release, profile.predictions) == (RELEASE, 2)
+
+
+def test_a_window_that_only_the_release_before_has_answered_is_its_own(store, project, log_rows):
+    log_rows(*[{"answered_by": "previous", "failed": "champion: broken", "release": OLDER}] * 2)
+    profile = profile_predictions(project, START, END, store)
+    assert (profile.release, profile.predictions) == (OLDER, 2)
+
+
+def test_a_profile_stays_small_with_every_number_of_every_slice(store, project, digit_rows, log_rows):
+    chance = np.random.default_rng(2)
+    log_rows(*(
+        {"predicted": str(number % 20), "format": ("PNG", "JPEG")[number % 2]}
+        | dict(zip(NUMBERS, chance.random(len(NUMBERS)).tolist(), strict=True))
+        for number in range(200)
+    ))  # fmt: skip
+    profile = profile_predictions(project, START, END, store)
+    assert {len(part.means) for part in profile.slices} == {len(profile.features)}
+    assert len(profile.slices) > 20
+    assert len(profile.model_dump_json()) < 50_000
 
 
 def test_a_window_nobody_could_answer_is_counted_all_the_same(store, project, log_rows):

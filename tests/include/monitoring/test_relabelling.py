@@ -6,9 +6,12 @@ import pytest
 
 from benchmarks.planted_causes import plant
 from benchmarks.planted_release import START, log_window, publish_release
+from include.contracts import NONE_OF_THESE, DriftReport
 from include.errors import ArtifactNotFoundError, ContractViolationError
+from include.ledger.episodes import close_episodes, open_episode
+from include.ledger.incidents import find_incident
 from include.monitoring.evidence import read_answers
-from include.monitoring.relabelling import choose_images, choose_rows, record_labels
+from include.monitoring.relabelling import Labelling, choose_images, choose_rows, record_labels, report_labels
 from include.predictions import append_rows, read_feedback
 from include.vision.decoding import encode_canonical
 from tests.include.monitoring.plain_network import plain_ground
@@ -92,15 +95,45 @@ def test_twins_fill_up_without_a_repeat():
 def test_labels_of_people_are_feedback_once(ground, store, drift):
     requests = choose_images(ground.project, 3, drift, store, 3).requests
     labels = dict(zip(requests, ("1", "2", "3"), strict=True))
-    assert record_labels(ground.project, labels, store) == 3
-    assert record_labels(ground.project, labels, store) == 3
+    answers = {row["request_id"]: row["predicted"] for row in read_answers(ground.project, drift, store).to_pylist()}
+    found = Labelling(3, 0, sum(answers[request] != label for request, label in labels.items()))
+    assert record_labels(ground.project, labels, drift, store) == found
+    assert record_labels(ground.project, labels, drift, store) == found
     feedback = read_feedback(store, "digits", START).to_pylist()
     assert {row["request_id"]: row["label"] for row in feedback if row["request_id"] in labels} == labels
     assert len(store.list("digits/feedback", "people-*")) in {1, 2}
-    assert record_labels(ground.project, {}, store) == 0
+    assert record_labels(ground.project, {}, drift, store) == Labelling(0, 0, 0)
 
 
-def test_a_label_that_is_no_class_is_refused_whole(ground, store):
+def test_an_image_of_none_of_the_classes_is_counted_and_gets_no_label(ground, store, drift):
+    first, second, third = choose_images(ground.project, 3, drift, store, 3).requests
+    answers = {row["request_id"]: row["predicted"] for row in read_answers(ground.project, drift, store).to_pylist()}
+    other = next(name for name in ground.project.classes if name != answers[second])
+    said = {first: NONE_OF_THESE, second: other, third: answers[third]}
+    assert record_labels(ground.project, said, drift, store) == Labelling(labelled=3, none=1, wrong=1)
+    assert first not in read_feedback(store, "digits", START)["request_id"].to_pylist()
+
+
+def test_the_owner_hears_once_what_people_said(ledger, project):
+    window = {"project": "digits", "start": START, "end": START, "release": None, "predictions": 90}
+    episode = open_episode(ledger, DriftReport(**window, verdict="drift", summary="drift"))
+    told = [report_labels(project, episode, Labelling(20, 12, 5), 24, ledger, run) for run in ("run 1", "run 1")]
+    incident = find_incident(ledger, told[0])
+    assert told == [incident.id] * 2
+    assert incident.title == (
+        f"20 of 24 images of episode {episode} were labelled: 12 none of the classes, 5 of 8 answers wrong"
+    )
+    assert (incident.kind, incident.owner, incident.runbook) == (
+        "drift",
+        project.owner,
+        "docs/runbook.md#drift-episodes",
+    )
+    close_episodes(ledger, "digits")
+    assert find_incident(ledger, incident.id).state == "resolved"
+    assert report_labels(project, episode, Labelling(20, 12, 5), 24, ledger, "run 2") is None
+
+
+def test_a_label_that_is_no_class_is_refused_whole(ground, store, drift):
     with pytest.raises(ContractViolationError, match="'eleven' is no class of digits; classes are 0, 1"):
-        record_labels(ground.project, {"a": "1", "b": "eleven"}, store)
-    assert store.list("digits/feedback") == []
+        record_labels(ground.project, {"a": "1", "b": "eleven"}, drift, store)
+    assert store.list("digits/feedback", "people-*") == []

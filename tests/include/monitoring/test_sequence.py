@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from include.contracts import DriftReport, FeatureDriftReport, ProfileReport
-from include.monitoring.sequence import CEILING, HOURS_PER_QUARTER, add_up, evidence_needed, read_history
+from include.monitoring.betting import weigh_numbers
+from include.monitoring.sequence import CEILING, HOURS_PER_QUARTER, add_up, evidence_needed, read_history, wear_off
 from include.monitoring.series import record_drift
 from include.storage import Store, digest_bytes
 
@@ -23,9 +24,18 @@ def make_profile(start: datetime, hours: float = 1, release: str = RELEASE) -> P
 def record(store: Store):
     """Record what a window added up to."""
 
-    def write(start: datetime, evidence: float, *, hours: float = 1, verdict: str = "stable", release: str = RELEASE):
+    def write(
+        start: datetime,
+        evidence: float,
+        *,
+        hours: float = 1,
+        verdict: str = "stable",
+        release: str = RELEASE,
+        residue: float = 0,
+    ):
+        drifted = verdict == "drift"
         feature = FeatureDriftReport(
-            feature="noise", method="m", p_value=1, threshold=0, drifted=verdict == "drift", evidence=evidence
+            feature="noise", method="m", p_value=1, threshold=0, drifted=drifted, evidence=evidence, residue=residue
         )
         window = make_profile(start, hours, release).model_dump(
             include={"project", "start", "end", "release", "predictions"}
@@ -62,6 +72,27 @@ def test_alarms_without_drift_are_as_rare_as_promised_however_often_one_looks(ho
 def test_one_false_alarm_a_quarter_is_shared_by_all_features():
     assert evidence_needed(10, 1) == pytest.approx(10 * HOURS_PER_QUARTER)
     assert evidence_needed(10, 2) == pytest.approx(5 * HOURS_PER_QUARTER)
+
+
+@pytest.mark.parametrize(("sd", "fewest", "most"), [(0.0, 20, 20), (0.5, 0, 2)], ids=["healthy again", "still there"])
+def test_an_alarm_wears_off_in_health_and_not_while_what_raised_it_goes_on(sd: float, fewest: int, most: int):
+    """In how many of 20 streams three windows of 200 answers in a row leave nothing, the last of them the seventh."""
+    chance, limit = np.random.default_rng(5), evidence_needed(13, 1)
+    passed = 0
+    for _ in range(20):
+        reference, residue, left = chance.normal(size=300), limit, []
+        for _ in range(7):
+            residue = wear_off(residue, limit, weigh_numbers(reference, chance.normal(size=200) + sd))
+            left.append(residue)
+        passed += max(left[-3:]) < 1
+    assert fewest <= passed <= most
+
+
+def test_what_is_left_of_an_alarm_is_remembered_after_it(store: Store, record):
+    record(NOON, 1e6, verdict="drift", residue=500.0)
+    assert read_history(store, make_profile(NOON + HOUR)).residue == {"noise": 500.0}
+    assert wear_off(500.0, 500.0, 7.0) == 500.0
+    assert wear_off(500.0, 500.0, -7.0) < 1
 
 
 def test_the_last_window_before_counts(store: Store, record):

@@ -8,6 +8,8 @@ import pytest
 
 from include.contracts import DriftReport, PerformanceReport, ProfileReport
 from include.monitoring.series import (
+    find_drift,
+    name_drift_page,
     read_drift_series,
     read_performance_series,
     read_series,
@@ -117,3 +119,41 @@ def test_many_record_and_fold_at_once(store: Store):
             assert len(read_series(store, "digits", LONG_AGO)) <= 24
         list(recorded)
     assert read_series(store, "digits", LONG_AGO) == reports
+
+
+def drift(start: datetime, length: timedelta = HOUR, **changes: object) -> DriftReport:
+    window = {"project": "digits", "start": start, "end": start + length, "release": None, "predictions": 80}
+    report = DriftReport.model_validate({**window, "verdict": "stable", "summary": "stable", **changes})
+    return report.model_copy(update={"report": name_drift_page(report)})
+
+
+def test_a_window_is_found_by_the_address_of_its_page(any_store: Store):
+    long = drift(LONG_AGO - timedelta(days=7), timedelta(days=7, hours=1))
+    reports = [long, *(drift(LONG_AGO + number * HOUR) for number in range(30))]
+    for report in reports:
+        record_drift(any_store, report)
+    assert [find_drift(any_store, report.report or "") for report in reports] == reports
+
+
+def test_what_came_out_anew_is_found_as_it_came_out_last(store: Store):
+    before, after = (drift(LONG_AGO, verdict=verdict) for verdict in ("stable", "drift"))
+    for report in (before, after):
+        record_drift(store, report)
+    assert (find_drift(store, before.report or ""), find_drift(store, after.report or "")) == (None, after)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "digits/reports/drift/1/index.html",
+        "digits/reports/drift/20260301T010000-0123456789abcdef/index.html",
+        "digits/reports/drift/20269999T999999-0123456789abcdef/index.html",
+        "digits/reports/drift/20260301T010000-0123456789abcdef/result.json",
+        "../reports/drift/20260301T010000-0123456789abcdef/index.html",
+        "plankton/reports/drift/20260301T010000-0123456789abcdef/index.html",
+        "\0/reports/drift/20260301T010000-0123456789abcdef/index.html",
+    ],
+)
+def test_an_address_of_no_window_finds_none(store: Store, address: str):
+    record_drift(store, drift(LONG_AGO))
+    assert find_drift(store, address) is None

@@ -28,6 +28,17 @@ def test_each_slice_has_its_own_confidence(project, store):
     assert found["format", "PNG"].predictions == 3
 
 
+def test_each_slice_is_described_as_the_window_is(project, store):
+    slow = {"predicted": "7", "brightness": 0.8, "latency_ms": 90.0, "probabilities": [0.5, 0.5], "failed": "slow"}
+    fast = {"brightness": 0.2, "latency_ms": 10.0, "probabilities": [1.0, 0.0]}
+    rows = table(fast, fast, slow)
+    found = {(one.slice, one.value): one for one in describe_slices(project, rows, rows, store)}
+    seven, all_png = found["predicted", "7"], found["format", "PNG"]
+    assert (seven.failed, seven.mix, seven.latency_ms) == (1, {"7": 1.0}, {"p50": 90.0, "p95": 90.0, "p99": 90.0})
+    assert (seven.means["brightness"], seven.means["uncertainty"]) == (0.8, 1.0)
+    assert (all_png.failed, all_png.mix, all_png.means["brightness"]) == (1, {"1": 0.6667, "7": 0.3333}, 0.4)
+
+
 def test_bands_are_thirds_of_the_certified_images(banded, store, write_reference):
     sizes = {"width": 32.0, "height": 32.0}
     write_reference([{"brightness": value / 9} | sizes for value in range(10)])

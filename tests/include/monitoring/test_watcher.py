@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -141,6 +142,28 @@ def test_the_loss_of_the_ledger_is_told_without_it(settings, ledger, notices, tm
     assert notices()[1] == "[resolved] platform: the ledger answers again"
     (incident,) = list_incidents(ledger, "platform", 10)
     assert (incident.key, incident.state) == ("service/ledger", "resolved")
+
+
+def test_a_loss_of_the_ledger_lasted_as_long_as_it_did(settings, ledger, monkeypatch):
+    watcher = Watcher(settings, Ledger("postgresql://nobody@127.0.0.1:9/none"))
+    began = datetime.now(UTC) - timedelta(hours=1)
+    look_often(watcher, 4, began)
+    monkeypatch.setattr(watcher, "_ledger", ledger)
+    watcher.look(datetime.now(UTC))
+    (incident,) = list_incidents(ledger, "platform", 10)
+    assert timedelta(minutes=59) < incident.resolved_at - incident.opened_at < timedelta(minutes=61)
+
+
+def test_what_is_told_links_the_runbook_where_airflow_is_known(settings, ledger, tmp_path, monkeypatch):
+    watcher = Watcher(settings.model_copy(update={"airflow_public": "https://airflow.example/"}), ledger)
+    manual(ledger)
+    look_often(watcher, 1)
+    monkeypatch.setattr(watcher, "_ledger", Ledger("postgresql://nobody@127.0.0.1:9/none"))
+    look_often(watcher, 6)
+    lines = (tmp_path / "notices.ndjson").read_text().splitlines()
+    links = [re.search(r"runbook: (\S+)", json.loads(line)["body"])[1] for line in lines]
+    folder = "https://airflow.example/windhover/docs/runbook.md"
+    assert links == [f"{folder}#parts", f"{folder}#postgresql-down"]
 
 
 def test_a_duty_that_fails_keeps_the_watcher_from_no_other(settings, ledger, notices, caplog, monkeypatch):

@@ -57,8 +57,14 @@ def test_a_drifted_window_opens_an_episode_and_links_its_report(dag, api_server,
     assert outcome.links == REPORT
 
 
-def test_a_stable_window_opens_none_and_has_no_link(dag, api_server, stages, ledger_connection):
-    outcome, _ = detect(dag, api_server, stages, STABLE)
+def test_a_stable_window_opens_none_and_links_its_report(dag, api_server, stages, ledger_connection):
+    outcome, _ = detect(dag, api_server, stages, STABLE.model_copy(update={"report": DRIFT.report}))
+    assert find_open_episode(ledger_connection, "digits") is None
+    assert outcome.links == REPORT
+
+
+def test_a_window_that_was_not_judged_has_no_link(dag, api_server, stages, ledger_connection):
+    outcome, _ = detect(dag, api_server, stages, STABLE.model_copy(update={"verdict": "insufficient"}))
     assert find_open_episode(ledger_connection, "digits") is None
     assert outcome.links == {"_link_drift_report": ""}
 
@@ -152,6 +158,18 @@ def test_a_source_to_be_fixed_is_an_incident_with_the_cause_in_its_title(decide,
 def test_a_training_is_left_to_the_next_task(decide, ledger_connection):
     assert decide("retrain")[1].state == "open"
     assert list_incidents(ledger_connection, "digits", 5) == []
+
+
+def test_a_missed_objective_is_told_to_the_decision(dag, api_server, stages, ledger_connection):
+    steady = PERFORMANCE.model_copy(update={"verdict": "stable"})
+    number = open_episode(ledger_connection, steady, missed=True)
+    decision = DECISION.model_copy(update={"episode": number})
+    calls = stages.replace("include.monitoring.decision.decide_action", decision)
+    stages.replace("include.monitoring.decision.override_action", decision)
+    api_server.returned["diagnose_drift"] = DIAGNOSIS.model_copy(update={"episode": number}).model_dump(mode="json")
+    api_server.returned["measure_performance"] = steady.model_dump(mode="json")
+    assert run_task(api_server, dag, "decide_action", make_run(dag.dag_id, "manual")).state == "success"
+    assert (calls[0]["performance"], calls[0]["missed"]) == (steady, True)
 
 
 def test_a_person_may_choose_otherwise_with_a_reason(decide):

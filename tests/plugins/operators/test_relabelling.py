@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.execution_time import comms
 
+from include.contracts import NONE_OF_THESE
 from include.ledger.episodes import (
     answer_episode,
     find_episode,
@@ -12,18 +13,26 @@ from include.ledger.episodes import (
     release_episode,
 )
 from tests.plugins.samples import DECISION, DRIFT, PERFORMANCE
-from tests.plugins.task_runs import run_task
+from tests.plugins.task_runs import make_run, run_task
 
 AT = datetime(2026, 11, 21, 10, tzinfo=UTC)
+RUN = make_run("digits.monitor_model").run_id
+FOUND = SimpleNamespace(labelled=2, none=1, wrong=0)
 CHOSEN = SimpleNamespace(page="digits/reports/relabelling/7-1/index.html", requests=("first", "second"))
 
 
 @pytest.fixture
-def ask(load_dag, api_server, ledger_connection, stages):
+def told(stages):
+    """What is reported to the owner."""
+    return stages.replace("include.monitoring.relabelling.report_labels", 5)
+
+
+@pytest.fixture
+def ask(load_dag, api_server, ledger_connection, stages, told):
     """Run the task for an open episode; `answer` resumes it as the scheduler does."""
     dag, number = load_dag("monitor_model"), open_episode(ledger_connection, DRIFT)
     chosen = stages.replace("include.monitoring.relabelling.choose_images", CHOSEN)
-    recorded = stages.replace("include.monitoring.relabelling.record_labels", lambda _, labels, __: len(labels))
+    recorded = stages.replace("include.monitoring.relabelling.record_labels", FOUND)
 
     def run(action="relabel", answer=None):
         decision = DECISION.model_copy(update={"episode": number, "action": action, "relabel": 2})
@@ -57,24 +66,25 @@ def test_each_image_is_a_field_with_the_classes_to_choose_from(ask, api_server, 
     assert [(name, field["schema"]["title"]) for name, field in asked.params.items()] == [
         ("first", "Image 1"), ("second", "Image 2"),
     ]  # fmt: skip
-    assert asked.params["first"]["schema"]["enum"] == [None, *project.classes]
+    assert asked.params["first"]["schema"]["enum"] == [None, *project.classes, NONE_OF_THESE]
     assert CHOSEN.page in asked.body
     assert outcome.links == {"_link_contact_sheet": f"/windhover/reports/{CHOSEN.page}"}
 
 
-def test_labels_are_kept_and_answer_the_episode(ask, api_server):
+def test_labels_are_kept_and_answer_the_episode(ask, api_server, told):
     ask()
-    outcome, episode, _, recorded = ask(answer=answer_with("Labelled", first="7", second=None))
+    outcome, episode, _, recorded = ask(answer=answer_with("Labelled", first="7", second=None, third=NONE_OF_THESE))
     assert outcome.state == "success"
-    assert recorded[0]["labels"] == {"first": "7"}
-    assert api_server.returned["relabel_images"] == {"labelled": 1, "by": "ada"}
+    assert (recorded[0]["said"], recorded[0]["drift"]) == ({"first": "7", "third": NONE_OF_THESE}, DRIFT)
+    assert api_server.returned["relabel_images"] == {"labelled": 2, "none": 1, "wrong": 0, "by": "ada"}
+    assert (told[0]["found"], told[0]["shown"], told[0]["episode"]) == (FOUND, 3, episode.id)
     assert episode.state == "requested"
 
 
 def test_nobody_is_asked_twice(ask, ledger_connection):
     assert ask()[1].state == "requested"
     assert ask()[0].state == "awaiting_input"
-    release_episode(ledger_connection, find_unclosed_episode(ledger_connection, "digits").id)
+    release_episode(ledger_connection, find_unclosed_episode(ledger_connection, "digits").id, RUN)
     assert answer_episode(ledger_connection, find_unclosed_episode(ledger_connection, "digits").id, "another run")
     assert ask()[0].state == "skipped"
 

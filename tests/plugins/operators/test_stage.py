@@ -1,13 +1,10 @@
-from datetime import UTC, datetime
-
 import pytest
 from pydantic import ValidationError
 
-from include.errors import ContractViolationError
 from include.storage import Store
 from tests.plugins.samples import DATASET, VALIDATION
 from tests.plugins.task_runs import make_run
-from windhover.operators.stage import StageOperator, name_attempt, read_moment
+from windhover.operators.stage import StageOperator, name_attempt
 
 
 def make_stage(project):
@@ -56,13 +53,3 @@ def test_lineage_is_what_was_read_and_written(project, machine):
 def test_every_attempt_of_a_run_has_the_same_name():
     run = make_run("digits.ingest_images", "scheduled")
     assert name_attempt({"dag_run": run, "run_id": run.run_id}) == "digits.ingest_images/scheduled__1"
-
-
-@pytest.mark.parametrize("text", ["2026-01-31T09:00:00", "2026-01-31T10:00:00+01:00", "2026-01-31T09:00:00Z"])
-def test_a_moment_without_an_offset_is_utc(text):
-    assert read_moment(text) == datetime(2026, 1, 31, 9, tzinfo=UTC)
-
-
-def test_what_is_no_moment_is_refused():
-    with pytest.raises(ContractViolationError, match="'soon' is no moment"):
-        read_moment("soon")

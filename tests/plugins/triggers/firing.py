@@ -17,10 +17,10 @@ def restore(trigger: BaseTrigger) -> BaseTrigger:
     return restored
 
 
-def fire(trigger: BaseTrigger) -> Any:
-    """Return the payload of a trigger's first event."""
+def fire(trigger: BaseTrigger, seconds: float = 10) -> Any:
+    """Return the payload of a trigger's first event; it fails where none comes in time."""
 
     async def first() -> Any:
-        return await asyncio.wait_for(anext(restore(trigger).run()), 10)
+        return await asyncio.wait_for(anext(restore(trigger).run()), seconds)
 
     return asyncio.run(first()).payload

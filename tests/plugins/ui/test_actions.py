@@ -1,10 +1,12 @@
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
 from include.ledger.audit import verify_chain
 from include.ledger.changes import PLATFORM
+from include.ledger.corrective_actions import add_action, find_action
 from include.ledger.incidents import find_incident, list_incidents, open_incident
 from tests.plugins.ui.busy_project import raise_troubles
 from tests.plugins.ui.conftest import sign_in
@@ -22,6 +24,8 @@ DEEDS = {
     },
     "actions": {"action": "ignore", "reason": "the camera is being replaced"},
     "incidents": {"title": "a strange noise", "impact": "low", "urgency": "high"},
+    "corrective-actions": {"incident": "1", "what": "a hood for the lens", "owner": "bea", "due": "2026-12-01"},
+    "corrective-actions/1/completions": {},
     "incidents/1/acknowledgements": {},
     "incidents/1/resolutions": {"reason": "the lens was wiped", "lesson": "wipe it weekly"},
 }  # fmt: skip
@@ -112,6 +116,51 @@ def test_the_same_trouble_told_twice_by_hand_is_one_incident(send, troubled):
     assert max(found, key=lambda one: one.id).seen == 2
 
 
+def test_another_title_is_another_incident(send, troubled):
+    before = len(list_incidents(troubled, "digits", 99))
+    send("incidents")
+    send("incidents", title="smoke in the hall")
+    found = list_incidents(troubled, "digits", 99)
+    assert len(found) == before + 2
+    assert {(one.title, one.seen) for one in found} >= {("a strange noise", 1), ("smoke in the hall", 1)}
+
+
+def test_a_corrective_action_is_added_and_done_in_the_name_of_the_person(send, operator, troubled, machine_store):
+    send("incidents/1/resolutions")
+    assert send("corrective-actions").headers["location"] == f"{PAGE}?done=noted"
+    send("corrective-actions", what="wipe it weekly", due="")
+    page = operator.get(PAGE).text
+    assert page.count('/completions">') == 2
+    assert 'bea, due <time datetime="2026-12-01">2026-12-01</time>, after #1' in page
+    assert "overdue" not in page
+    assert send("corrective-actions/1/completions").headers["location"] == f"{PAGE}?done=finished"
+    assert send("corrective-actions/1/completions").status_code == 303
+    assert operator.get(PAGE).text.count('/completions">') == 1
+    (hood, wiped) = find_incident(troubled, 1).actions
+    assert (hood.what, hood.owner, hood.done_at is not None) == ("a hood for the lens", "bea", True)
+    assert (wiped.due, wiped.done_at) == (None, None)
+    deeds = [one.payload["deed"] for one in verify_chain(troubled, "digits", machine_store)[0] if one.who == "user"]
+    assert deeds.count("action") == 3
+
+
+def test_what_is_overdue_is_marked_after_its_day(operator, troubled):
+    now = datetime.now(UTC)
+    add_action(troubled, 3, who="ada", what="today", owner="bea", due=now.replace(hour=0, minute=0))
+    assert "overdue" not in operator.get(PAGE).text
+    add_action(troubled, 3, who="ada", what="yesterday", owner="bea", due=now - timedelta(days=1))
+    assert operator.get(PAGE).text.count("overdue") == 1
+
+
+def test_a_corrective_action_of_another_project_is_not_touched(send, troubled):
+    other = open_incident(
+        troubled, "plankton", kind="manual", key="k", title="theirs", impact="low", urgency="low", runbook="docs/x.md"
+    )
+    action = add_action(troubled, other, who="ada", what="theirs too", owner="ada")
+    assert send("corrective-actions", incident=str(other)).status_code == 404
+    assert send(f"corrective-actions/{action}/completions").status_code == 404
+    assert find_action(troubled, action).done_at is None
+
+
 def test_a_viewer_may_do_nothing(send, operator, airflow, troubled):
     operator.cookies.set("_token", sign_in("viewer"))
     answers = {deed: send(deed) for deed in DEEDS}
@@ -150,6 +199,11 @@ def test_nonsense_is_refused_before_anything_happens(send, airflow, troubled):
         ("incidents", {"impact": "enormous"}),
         ("incidents", {"title": "\t"}),
         ("incidents", {"title": "a\0b"}),
+        ("corrective-actions", {"incident": "0"}),
+        ("corrective-actions", {"what": " "}),
+        ("corrective-actions", {"owner": ""}),
+        ("corrective-actions", {"due": "soon"}),
+        ("corrective-actions", {"due": "9999-12-31"}),
         ("incidents/1/resolutions", {"lesson": "\0"}),
         ("incidents/1/resolutions", {"reason": ""}),
         ("answers", {"index": "one"}),
@@ -208,3 +262,4 @@ def test_what_airflow_refuses_is_said_on_a_page(send, airflow, monkeypatch):
 def _assert_untouched(airflow, troubled):
     assert airflow.deeds == []
     assert [one.state for one in list_incidents(troubled, "digits", 9)] == ["resolved", "acknowledged", "open"]
+    assert not any(one.actions for one in list_incidents(troubled, "digits", 9))

@@ -121,6 +121,24 @@ def test_it_shows_what_happens_while_one_looks_and_lets_one_act(open_tab, story)
     assert tab.locator("#clock").inner_text() == "paused"
 
 
+def test_what_is_to_be_done_is_added_and_finished(open_tab, story):
+    tab = open_tab(width=390)
+    tab.locator("#to-do summary").click()
+    tab.locator("#to-do select").select_option(label="#3 serving-2 does not report")
+    tab.get_by_label("What is to be done").fill("an alarm after one minute")
+    tab.get_by_label("Who does it").fill("bea")
+    tab.get_by_label("Until, if there is a date").fill("2026-01-31")
+    tab.locator("#to-do button").click()
+    tab.get_by_role("status").get_by_text("It is noted as something to do.").wait_for()
+    item = tab.locator(".to-do li", has_text="an alarm after one minute")
+    assert "bea, due 2026-01-31, after #3 overdue" in " ".join(item.inner_text().split())
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    item.get_by_role("button", name="Done").click()
+    tab.get_by_role("status").get_by_text("It is done").wait_for()
+    assert tab.locator(".to-do").count() == 0
+    assert find_incident(story, 3).actions[0].done_at
+
+
 def test_images_are_labelled_beside_their_pictures_and_what_is_filled_in_stays(open_tab, airflow, machine_store):
     sheet = "digits/reports/relabelling/4-ab/index.html"
     machine_store.write(sheet, b"<h1>2 images to label</h1>")

@@ -87,7 +87,10 @@ def test_a_viewer_finds_nothing_to_press(browser, told_story, airflow):
 def test_whoever_may_run_dags_finds_every_deed(operator, told_story, airflow):
     airflow.questions = [make_question()]
     page = operator.get(PAGE).text
-    for deed in ("switches", "retirements", "answers", "incidents", "incidents/1/acknowledgements", "actions"):
+    for deed in (
+        "switches", "retirements", "answers", "incidents", "incidents/1/acknowledgements", "actions",
+        "corrective-actions",
+    ):  # fmt: skip
         assert f'<form method="post" action="{PAGE}/{deed}"><input type="hidden" name="token" value="' in page
     assert "incidents/2/acknowledgements" not in page
     assert page.count("<option>1</option>") == 1

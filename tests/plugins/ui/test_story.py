@@ -1,11 +1,13 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.contracts import DriftReport, PerformanceReport, ReplicaReport
+from include.contracts import DriftReport, HostReport, ObjectiveReport, PerformanceReport, ReplicaReport
 from include.errors import TransientError
 from include.ledger.episodes import open_episode
+from include.ledger.host import record_sample
 from include.ledger.incidents import acknowledge_incident, open_incident
+from include.ledger.objectives import record_objective
 from include.ledger.plans import record_replica
 from include.ledger.releases import record_release
 from include.ledger.rollouts import complete_rollout, start_rollout
@@ -39,8 +41,20 @@ def report(ledger, revision=1):
     ))  # fmt: skip
 
 
-def window(**values):
-    now = datetime.now(UTC)
+@pytest.fixture
+def serving_long(serving, ledger):
+    """The same release, in service since two days ago."""
+    with ledger.begin() as connection:
+        connection.exec_driver_sql("UPDATE release_plans SET recorded_at = now() - interval '2 days'")
+
+
+def sample(ledger, **ago):
+    at = datetime.now(UTC) - timedelta(**ago)
+    record_sample(ledger, HostReport(at=at, cpu=0.5, memory=0.5, disk=0.5, sent=1.0, received=1.0))
+
+
+def window(hours=0, **values):
+    now = datetime.now(UTC) - timedelta(hours=hours)
     return {"project": "digits", "start": now, "end": now, "predictions": 200} | values
 
 
@@ -51,7 +65,8 @@ def trouble(ledger, impact="high"):
 
 
 def test_health_is_told_and_calms(tell, serving, store):
-    record_performance(store, PerformanceReport(**window(labelled=40, accuracy=0.95, certified=0.94)))
+    counted = {"labelled": 40, "accuracy": 0.95, "certified": 0.94, "verdict": "stable"}
+    record_performance(store, PerformanceReport(**window(**counted)))
     record_drift(store, DriftReport(**window(release=None, verdict="stable", summary="stable")))
     story = tell()
     assert {tone for tone, _ in story} == {"good"}
@@ -67,6 +82,53 @@ def test_without_labels_it_says_so_and_what_is_estimated(tell, serving, store):
     assert ("busy", "How often version 3 is right, no label has told yet.") in tell()
     record_performance(store, PerformanceReport(**window(labelled=0, estimate=0.91)))
     assert ("busy", "How often version 3 is right, no label has told yet: 91.0 % by an estimate.") in tell()
+
+
+def test_an_old_window_is_no_sign_of_health(tell, serving_long, store):
+    record_drift(store, DriftReport(**window(5, release=None, verdict="stable", summary="stable")))
+    story, since = tell(), f"{datetime.now(UTC) - timedelta(hours=5):%H:%M} UTC"
+    tone, text = story[0]
+    assert tone == "look"
+    assert text.startswith("Nobody has looked at live images since ")
+    assert text.endswith(f"{since}; is monitor_model paused, or does it fail?")
+    assert "Live images look like" not in str(story)
+    assert any(tone == "busy" and f"{since} live images looked like those" in text for tone, text in story)
+
+
+def test_a_silent_watcher_is_said(tell, ledger):
+    sample(ledger, seconds=30)
+    assert "watcher" not in str(tell())
+    with ledger.begin() as connection:
+        connection.exec_driver_sql("UPDATE host_samples SET at = at - interval '7 hours'")
+    tone, text = tell()[0]
+    assert tone == "look"
+    assert text.startswith("The watcher has not been heard of since ")
+    assert text.endswith(
+        f"{datetime.now(UTC) - timedelta(hours=7, seconds=30):%H:%M} UTC: nobody is told of trouble. Does it run?"
+    )
+
+
+def test_objectives_that_nobody_measures_any_more_are_old(tell, ledger):
+    shared = {"project": "digits", "target": 0.99, "days": 28, "good": 9, "events": 9, "left": 1.0, "verdict": "met"}
+    for hours, said in ((0, 0), (1, 1)):
+        at = datetime.now(UTC) - timedelta(hours=hours)
+        record_objective(ledger, ObjectiveReport(objective="latency", at=at, summary="met", **shared))
+        assert sum(text.startswith("Objectives were last measured at") for _, text in tell()) == said
+
+
+def test_a_few_labels_are_no_sign_of_health(tell, serving, store):
+    record_performance(store, PerformanceReport(**window(labelled=8, accuracy=0.375, certified=0.94, limit=2000)))
+    assert (
+        "busy", "37.5 % right among 8 labelled answers, certified with 94.0 %. Too few labels to judge by."
+    ) in tell()  # fmt: skip
+
+
+def test_labels_that_came_late_count_once_a_later_window_weighed_them(tell, serving, store):
+    record_performance(store, PerformanceReport(**window(1, labelled=80, accuracy=0.95, certified=0.94)))
+    told = "95.0 % right among 80 labelled answers, certified with 94.0 %."
+    assert ("busy", f"{told} No certificate was there to judge it by.") in tell()
+    record_performance(store, PerformanceReport(**window(labelled=0, limit=2000)))
+    assert ("good", told) in tell()
 
 
 def test_before_anything_serves_that_is_no_alarm(tell):
