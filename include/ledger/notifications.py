@@ -54,12 +54,10 @@ def queue_notification(
 def list_due(ledger: Ledger, at: datetime, limit: int = 50) -> list[Notification]:
     """Return what is to be told now, oldest first."""
     due = sa.and_(notifications.c.settled_at.is_(None), notifications.c.due_at <= at)
-    return _list(ledger, _select().where(due).order_by(notifications.c.id).limit(limit))
-
-
-def find_notification(ledger: Ledger, key: str) -> Notification | None:
-    """Return a notification by its key."""
-    return next(iter(_list(ledger, _select().where(notifications.c.key == key))), None)
+    columns = [notifications.c[name] for name in Notification._fields]
+    query = sa.select(*columns).where(due).order_by(notifications.c.id).limit(limit)
+    with ledger.begin() as connection:
+        return [Notification(*row) for row in connection.execute(query)]
 
 
 def find_last_told(ledger: Ledger, project: str, subject: str) -> datetime | None:
@@ -112,12 +110,3 @@ def settle(ledger: Ledger, number: int, outcome: str) -> None:
 def _change(ledger: Ledger, number: int, values: dict[str, Any]) -> None:
     with ledger.begin() as connection:
         connection.execute(sa.update(notifications).where(notifications.c.id == number).values(values))
-
-
-def _select() -> sa.Select[Any]:
-    return sa.select(*(notifications.c[name] for name in Notification._fields))
-
-
-def _list(ledger: Ledger, query: sa.Select[Any]) -> list[Notification]:
-    with ledger.begin() as connection:
-        return [Notification(*row) for row in connection.execute(query)]

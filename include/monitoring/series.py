@@ -76,7 +76,7 @@ def name_drift_page(report: DriftReport) -> str:
     return f"{report.project}/reports/drift/{report.end.astimezone(UTC):%Y%m%dT%H%M%S}-{digest}/index.html"
 
 
-def find_drift(store: Store, address: str) -> DriftReport | None:
+def find_drift_report(store: Store, address: str) -> DriftReport | None:
     """Find what was recorded of the window whose page has an address; None where nothing was, or came out anew."""
     named = DRIFT_PAGE.fullmatch(address)
     if named is None:

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 def render_drift(store: "Store", address: str) -> str | None:
     """Render what was recorded of the window whose page has an address; None where nothing was."""
-    from include.monitoring.series import find_drift
+    from include.monitoring.series import find_drift_report
 
-    report = find_drift(store, address)
+    report = find_drift_report(store, address)
     if report is None:
         return None
     features = sorted(report.features, key=lambda one: one.evidence, reverse=True)

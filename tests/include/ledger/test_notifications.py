@@ -11,13 +11,13 @@ from include.ledger.notifications import (
     deliver_once,
     find_heard,
     find_last_told,
-    find_notification,
     list_due,
     postpone,
     queue_notification,
     settle,
 )
 from include.settings import REPOSITORY
+from tests.include.outbox import find_notification
 
 NOW = datetime.now(UTC)
 

@@ -15,12 +15,12 @@ from include.ledger.incidents import (
     resolve_incident,
     resolve_key,
 )
-from include.ledger.notifications import find_notification
 from include.monitoring.channels import Channel, open_channels
 from include.monitoring.notice_file import locate_file
 from include.monitoring.notifying import Told, deliver_due, queue_incidents
 from include.project import NotifyPolicy, SilenceWindow
 from include.settings import REPOSITORY
+from tests.include.outbox import find_notification
 
 SENDER = """
 import os, sys

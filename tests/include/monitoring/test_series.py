@@ -8,7 +8,7 @@ import pytest
 
 from include.contracts import DriftReport, PerformanceReport, ProfileReport
 from include.monitoring.series import (
-    find_drift,
+    find_drift_report,
     name_drift_page,
     read_drift_series,
     read_performance_series,
@@ -132,14 +132,17 @@ def test_a_window_is_found_by_the_address_of_its_page(any_store: Store):
     reports = [long, *(drift(LONG_AGO + number * HOUR) for number in range(30))]
     for report in reports:
         record_drift(any_store, report)
-    assert [find_drift(any_store, report.report or "") for report in reports] == reports
+    assert [find_drift_report(any_store, report.report or "") for report in reports] == reports
 
 
 def test_what_came_out_anew_is_found_as_it_came_out_last(store: Store):
     before, after = (drift(LONG_AGO, verdict=verdict) for verdict in ("stable", "drift"))
     for report in (before, after):
         record_drift(store, report)
-    assert (find_drift(store, before.report or ""), find_drift(store, after.report or "")) == (None, after)
+    assert (find_drift_report(store, before.report or ""), find_drift_report(store, after.report or "")) == (
+        None,
+        after,
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,4 +159,4 @@ def test_what_came_out_anew_is_found_as_it_came_out_last(store: Store):
 )
 def test_an_address_of_no_window_finds_none(store: Store, address: str):
     record_drift(store, drift(LONG_AGO))
-    assert find_drift(store, address) is None
+    assert find_drift_report(store, address) is None
