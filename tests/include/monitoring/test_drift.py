@@ -15,7 +15,7 @@ from include.errors import ArtifactNotFoundError, ContractViolationError
 from include.monitoring.drift import detect_drift
 from include.monitoring.profile import profile_predictions
 from include.monitoring.sequence import HOURS_PER_QUARTER
-from include.monitoring.series import find_drift, read_drift_series
+from include.monitoring.series import find_drift_report, read_drift_series
 from include.project import Project
 from include.settings import REPOSITORY
 from include.storage import Store
@@ -167,7 +167,7 @@ def test_every_window_that_was_judged_is_found_by_the_address_of_its_page(
     log_traffic([row | {"brightness": 0.9} for row in dealt[200:]], start=END)
     drifted = look(END, END + HOUR)
     assert (stable.verdict, drifted.verdict) == ("stable", "drift")
-    assert [find_drift(store, one.report) for one in (stable, drifted)] == [stable, drifted]
+    assert [find_drift_report(store, one.report) for one in (stable, drifted)] == [stable, drifted]
     assert (store.exists(stable.report), store.exists(drifted.report)) == (False, True)
 
 
